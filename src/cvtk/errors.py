@@ -1,0 +1,55 @@
+"""What can go wrong by a user's hand. Each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CvtkError(Exception):
+    """Base of all errors that are meant for the user; the command line shows the message alone.
+
+    Args:
+        message: What is wrong, naming the file and the item.
+        remedy: What to do about it, a full sentence; shown after the message.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}".strip())
+        self.message = message
+        self.remedy = remedy
+
+
+class FileError(CvtkError):
+    """A file that is missing, unreadable, or in the way."""
+
+
+class DataError(CvtkError):
+    """Annotations or images that cannot be used as they are."""
+
+
+class ModelError(CvtkError):
+    """An unknown architecture, or weights that do not fit."""
+
+
+class InstallError(CvtkError):
+    """A package that the task needs is not installed, or does not work."""
+
+
+def did_you_mean(name: str, choices: Iterable[str], n: int = 3) -> str:
+    """A sentence with the closest choices to a misspelt name.
+
+    Args:
+        name: What the user wrote.
+        choices: What would have been right.
+        n: The most choices to show.
+
+    Returns:
+        `"Did you mean 'a', 'b' or 'c'?"`, or `""` where nothing comes close.
+    """
+    close = difflib.get_close_matches(name, list(choices), n=n, cutoff=0.5)
+    if not close:
+        return ""
+    quoted = [repr(c) for c in close]
+    *head, last = quoted
+    return f"Did you mean {', '.join(head) + ' or ' if head else ''}{last}?"
