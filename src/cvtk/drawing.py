@@ -184,7 +184,7 @@ def draw_objects(
     """
     picture = (image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))).convert("RGB")
     short = min(picture.size)
-    line = max(1, round(short / 300))
+    line = max(1, round(short / 220))
     colours = [class_colour(int(label)) for label in labels]
     if masks is not None:
         canvas = np.asarray(picture).astype(np.float32)
