@@ -1,0 +1,49 @@
+"""`cvtk models`, as a user types it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cvtk.cli import main
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="needs MMDetection")
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(main, ["models", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_table_is_sorted_and_says_what_it_leaves_out():
+    lines = run("mask", "rcnn", "r50", "--limit", "3").splitlines()
+    assert " ".join(lines[0].split()) == "name family mask AP box AP M params memory GB epochs weights"
+    assert len(lines) == 5 and "more: narrow the search" in lines[4]
+
+
+def test_info_shows_the_command_to_create_a_script():
+    text = run("info", "rtmdet-ins_tiny")
+    assert "--task segm --model rtmdet-ins_tiny_8xb32-300e_coco" in text
+    assert "https://download.openmmlab.com/" in text and "35.4" in text
+
+
+def test_json_of_a_search_and_of_one_model():
+    found = json.loads(run("solov2", "--json"))
+    assert {"name", "mask_ap", "weights_url", "config"} <= set(found[0])
+    assert json.loads(run("info", "solov2_r50_fpn_1x_coco", "--json"))["epochs"] == 12
+
+
+def test_a_model_of_paddle_is_answered_with_near_ones():
+    text = run("Mask-RT-DETR-L")
+    assert "Mask-RT-DETR-L exists only in Paddle (mask AP 45.7" in text
+    assert len(text.splitlines()) >= 5
+
+
+def test_nothing_found_is_an_error_with_a_way_out():
+    assert "Did you mean 'solo'" in run("solx", code=1)
+    assert "No model fits" in run("solov2", "--max-memory", "0.1", code=1)
+    assert "Which model?" in run("info", code=2)
