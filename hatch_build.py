@@ -14,8 +14,12 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Adds files by the kind of wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """An editable install reads `templates/` from the checkout, so it gets only the hook."""
+        """An editable install reads `templates/` from the checkout, so it gets only the hook.
+
+        It gets a copy of the hook's module too: Python reads .pth files by name, so the hook's comes before
+        the one that makes `src` importable.
+        """
         if version == "editable":
-            build_data["force_include_editable"] = {"src/_cvtk_mmcv_ops.pth": "_cvtk_mmcv_ops.pth"}
+            build_data["force_include_editable"] = dict(HOOK)
         else:
             build_data["force_include"].update({"templates": "cvtk/templates", **HOOK})
