@@ -1,0 +1,123 @@
+"""What may import what, and what a light command may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cvtk
+
+SOURCE = Path(cvtk.__file__).parent
+
+HEAVY = ("torch", "torchvision", "mmcv", "mmdet", "mmengine", "mim", "pandas", "matplotlib")
+
+# Lowest first: a module imports from lines above its own, or from its own package.
+LAYERS = (
+    {"errors"},
+    {"files", "ops"},
+    {"scenes", "drawing"},
+    {"data"},
+    {"zoo", "config", "metrics", "results"},
+    {"plots", "scaffold", "adapt", "mask_rcnn"},
+    {"engine"},
+    {"model", "demo", "doctor"},
+    {"cli"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imported(path):
+    """The parts of cvtk that a file imports, at its top or inside a function."""
+    here = ("cvtk", *path.relative_to(SOURCE).with_suffix("").parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) - node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            names = [f"cvtk.{alias.name}" for alias in node.names] if module == "cvtk" else [module]
+        else:
+            continue
+        for name in names:
+            if name.startswith("cvtk."):
+                yield name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_one_way(path):
+    part = path.relative_to(SOURCE).with_suffix("").parts[0]
+    if part == "__init__":
+        assert not list(imported(path)), "the public names are lazy"
+        return
+    assert part in RANK, f"{part} has no layer yet; give it one above"
+    for name in set(imported(path)) - {part, "__version__"}:
+        assert name in RANK, f"{path} imports cvtk.{name}, which has no layer"
+        assert RANK[name] < RANK[part], f"{path} imports cvtk.{name}, which is not below it"
+
+
+def test_the_operators_know_nothing_of_cvtk_but_its_errors():
+    for path in (SOURCE / "ops").rglob("*.py"):
+        assert set(imported(path)) <= {"ops", "errors"}, path
+
+
+REPORT = f"""
+import sys
+code = 0
+try:
+    {{code}}
+except SystemExit as end:
+    code = end.code or 0
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+sys.exit(f"loaded {{{{loaded}}}}" if loaded else code)
+"""
+
+
+def run(code, *args):
+    """Runs code in a fresh process that fails when something heavy was loaded."""
+    script = REPORT.format(code=code)
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, args)], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import cvtk", "import cvtk; dir(cvtk)", "from cvtk.demo import make_demo", "import cvtk.results"],
+)
+def test_light_imports(code):
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--help",),
+        ("--version",),
+        ("create", "--help"),
+        ("demo", "--help"),
+        ("data", "--help"),
+        ("models", "--help"),
+        ("models", "mask"),
+        ("doctor", "--help"),
+        ("create", "--task", "segm", "--script", "{folder}/segm.py"),
+        ("create", "--task", "det", "--vanilla", "--script", "{folder}/det.py"),
+        ("data", "check", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_light_commands(args, tmp_path):
+    done = run("from cvtk.cli import main; main()", *(arg.format(folder=tmp_path) for arg in args))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_every_public_name_is_there():
+    missing = [name for name in cvtk.__all__ if not hasattr(cvtk, name)]
+    assert missing == []
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = cvtk.nonsense
