@@ -259,7 +259,8 @@ def run_demo(
     fruit = sum(not a["iscrowd"] for a in test["annotations"])
     say(
         f"\nDone in {(time.monotonic() - start) / 60:.1f} minutes. On {len(test['images'])} test images with"
-        f" {fruit} fruit:\n  mask AP50 {stats['AP@[0.50|all|1000]']:.3f}, mAP {stats['AP@[0.50:0.95|all|100]']:.3f}"
+        f" {fruit} fruit:\n  mask AP50 {stats['AP@[0.50|all|1000]']:.3f}"
+        f"\n  mask mAP  {stats['AP@[0.50:0.95|all|100]']:.3f}"
         "\nLook at"
         f"\n  {sheet}  (what was found)"
         f"\n  {outputs / 'fruit.train_stats.train.png'}  (how the losses fell)"
