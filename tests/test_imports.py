@@ -18,7 +18,7 @@ HEAVY = ("torch", "torchvision", "mmcv", "mmdet", "mmengine", "mim", "pandas", "
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"files", "ops"},
+    {"files", "ops", "fruit"},
     {"scenes", "drawing"},
     {"data"},
     {"zoo", "config", "metrics", "results"},
