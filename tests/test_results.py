@@ -121,8 +121,8 @@ def test_pycocotools_loads_the_document_and_scores_it_perfect_against_itself(res
     path = tmp_path / "out" / "instances.json"
     assert write_instances(path, iter(results), CLASSES, IDS) == 4
     document = json.loads(path.read_text())
-    assert document == coco_document(results, CLASSES, IDS, folder=path.parent)
-    assert [i["file_name"] for i in document["images"]] == ["../photo.png", "../none.png", "../photo.png"]
+    assert document == coco_document(results, CLASSES, IDS)
+    assert [i["file_name"] for i in document["images"]] == ["photo.png", "none.png", "photo.png"]
     truth = COCO(str(path))
     assert len({a["id"] for a in document["annotations"]}) == 4
     for kind in ("segm", "bbox"):
@@ -166,6 +166,15 @@ def test_save_names_the_file_after_the_image_and_overwrites_nothing(result, tmp_
     with pytest.raises(FileError, match="is the image itself"):
         result.save_to_img(result.path.parent, force=True)
     assert result.path.read_bytes() == before
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(result, tmp_path):
+    parts = {name: getattr(result, name) for name in Result.__dataclass_fields__}
+    named = Result(**{**parts, "name": "plot 1/photo.png"})
+    assert named.filter(0.5).name == "plot 1/photo.png"
+    assert named.save_to_img(tmp_path / "out") == tmp_path / "out" / "plot 1" / "photo.png"
+    assert named.save_to_json(tmp_path / "out") == tmp_path / "out" / "plot 1" / "photo.json"
+    assert coco_document([named], CLASSES, IDS)["images"][0]["file_name"] == "plot 1/photo.png"
 
 
 def test_a_photo_that_exif_turns_is_drawn_upright(tmp_path):

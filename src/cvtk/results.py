@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +53,8 @@ class Result:
         scores: (N,) float, 0 to 1.
         bboxes: (N, 4) float, x, y, width, height in pixels.
         masks: N compressed COCO RLEs of the image's size; None from a detector.
+        name: What the image is called in what is written, such as `a/1.jpg` for one of several folders; the
+            name of its file where left out.
 
     Raises:
         ValueError: The parts do not fit together.
@@ -68,11 +69,13 @@ class Result:
     scores: NDArray[np.float64]
     bboxes: NDArray[np.float64]
     masks: list[RLE] | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         labels = np.asarray(self.labels, dtype=np.int64).reshape(-1)
         fixed: dict[str, Any] = {
             "path": Path(self.path),
+            "name": self.name or Path(self.path).name,
             "classes": tuple(self.classes),
             "category_ids": tuple(int(i) for i in self.category_ids),
             "labels": labels,
@@ -217,7 +220,7 @@ class Result:
         Raises:
             FileError: The file exists, is the original, or cannot be written.
         """
-        path = _target(target, self.path.name, Image.registered_extensions())
+        path = _target(target, self.name, Image.registered_extensions())
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise FileError(f"{path} is the image itself.", "Choose another folder.")
         picture = draw(load_image(self.path), self)
@@ -238,7 +241,7 @@ class Result:
         Raises:
             FileError: The file exists or cannot be written.
         """
-        path = _target(target, f"{self.path.stem}.json", (".json",))
+        path = _target(target, str(Path(self.name).with_suffix(".json")), (".json",))
         write_instances(path, [self], self.classes, self.category_ids, force=force)
         return path
 
@@ -287,23 +290,17 @@ def _categories(classes: Sequence[str], category_ids: Sequence[int]) -> list[dic
     ]
 
 
-def _image(result: Result, image_id: int, folder: Path | None) -> dict[str, Any]:
-    """The COCO entry of an image, its `file_name` relative to the folder of the JSON file."""
-    name = result.path.as_posix()
-    if folder is not None:
-        try:
-            name = Path(os.path.relpath(result.path, folder)).as_posix()
-        except ValueError:  # another drive
-            name = result.path.resolve().as_posix()
-    return {"id": image_id, "file_name": name, "width": int(result.width), "height": int(result.height)}
+def _image(result: Result, image_id: int) -> dict[str, Any]:
+    return {
+        "id": image_id,
+        "file_name": result.name,
+        "width": int(result.width),
+        "height": int(result.height),
+    }
 
 
 def coco_document(
-    results: Iterable[Result],
-    classes: Sequence[str],
-    category_ids: Sequence[int],
-    *,
-    folder: Path | None = None,
+    results: Iterable[Result], classes: Sequence[str], category_ids: Sequence[int]
 ) -> dict[str, Any]:
     """Results of many images as one COCO document; pycocotools loads it, and its annotations as results too.
 
@@ -311,7 +308,6 @@ def coco_document(
         results: One for each image.
         classes: Names of all classes.
         category_ids: The id of each.
-        folder: Where the document will lie, so that `file_name` can be relative to it; None keeps the paths.
 
     Returns:
         `categories`, `images` and `annotations`; ids count from 1.
@@ -319,7 +315,7 @@ def coco_document(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, result in enumerate(results, 1):
-        images.append(_image(result, image_id, folder))
+        images.append(_image(result, image_id))
         annotations += result.to_coco(image_id, len(annotations) + 1)
     return {"categories": _categories(classes, category_ids), "images": images, "annotations": annotations}
 
@@ -353,7 +349,7 @@ def write_instances(
     with written_whole(path, force=force) as part, part.open("w", encoding="utf-8") as file:
         file.write(f'{{"categories": {json.dumps(_categories(classes, category_ids))},\n"annotations": [')
         for image_id, result in enumerate(results, 1):
-            images.append(json.dumps(_image(result, image_id, path.parent)))
+            images.append(json.dumps(_image(result, image_id)))
             for annotation in result.to_coco(image_id, count + 1):
                 file.write(("," if count else "") + "\n" + json.dumps(annotation))
                 count += 1
