@@ -1,0 +1,199 @@
+"""What a data set is: images, annotations and categories, and every other field of the source.
+
+The fields are those of COCO (https://cocodataset.org/#format-data). A segmentation stays the JSON text
+it was until somebody asks for it, so that a file of a million instances fits in memory, and is written
+back to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from cvtk.errors import DataError
+
+Id: TypeAlias = int | str
+Polygons: TypeAlias = list[list[float]]
+
+
+class RLE(Struct, frozen=True):
+    """Runs of background and object in column order: COCO's mask of `size` [height, width] pixels.
+
+    `counts` is a list of run lengths, or COCO's compressed text of the same.
+    """
+
+    size: tuple[int, int]
+    counts: list[int] | str
+
+
+_segmentation = msgspec.json.Decoder(Polygons | RLE | None)
+
+
+class Category(Struct, omit_defaults=True):
+    """A class of objects; `id` is a number or a text, unique in the data set."""
+
+    id: Id
+    name: str
+    supercategory: str | None | UnsetType = UNSET
+    extra: dict[str, Raw] | UnsetType = UNSET
+
+
+class Image(Struct, omit_defaults=True):
+    """An image; `file_name` is relative to the data set's folder, `width` and `height` are pixels."""
+
+    id: Id
+    file_name: str
+    width: int | None | UnsetType = UNSET
+    height: int | None | UnsetType = UNSET
+    extra: dict[str, Raw] | UnsetType = UNSET
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) in pixels, where both are known."""
+        return (self.width, self.height) if self.width and self.height else None
+
+
+class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
+    """One object in one image.
+
+    `bbox` is [x, y, width, height] in pixels, `area` is square pixels of the mask, `iscrowd` is 1 for a
+    mask of many objects. What the source does not say stays `UNSET`.
+    """
+
+    id: Id
+    image_id: Id
+    category_id: Id
+    bbox: list[float] | None | UnsetType = UNSET
+    area: float | None | UnsetType = UNSET
+    iscrowd: int | bool | None | UnsetType = UNSET
+    raw: Raw = Raw()
+    extra: dict[str, Raw] | UnsetType = UNSET
+
+    @property
+    def segmentation(self) -> Polygons | RLE | None:
+        """The mask as COCO has it: a list of polygons [x1, y1, x2, y2, ...], an `RLE`, or None.
+
+        Raises:
+            DataError: It is neither.
+        """
+        if not self.raw:
+            return None
+        try:
+            found: Polygons | RLE | None = _segmentation.decode(self.raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise DataError(
+                f"annotation {show_id(self.id)}: segmentation is neither polygons nor RLE ({error}).",
+                "Label this object again, or drop it with `cvtk data check --fix`.",
+            ) from None
+        return found or None
+
+    @segmentation.setter
+    def segmentation(self, value: Polygons | RLE | dict[str, Any] | None) -> None:
+        self.raw = Raw() if value is None else Raw(msgspec.json.encode(value))
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is any segmentation, without decoding it."""
+        return re.search(rb"[\d{]", memoryview(self.raw)[:64]) is not None
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether the mask covers many objects."""
+        return self.iscrowd is not UNSET and bool(self.iscrowd)
+
+
+class Dataset:
+    """Images, their annotations, and the categories.
+
+    Attributes:
+        images: In the order of the source.
+        annotations: In the order of the source.
+        categories: In the order of the source.
+        extra: Every other field of the source (`info`, `licenses`, ...), as JSON text.
+        folder: What file names are relative to.
+        file: Where the set was read from, for messages; may be None.
+    """
+
+    def __init__(
+        self,
+        images: list[Image] | None = None,
+        annotations: list[Annotation] | None = None,
+        categories: list[Category] | None = None,
+        *,
+        folder: str | Path = ".",
+        file: str | Path | None = None,
+        extra: dict[str, Raw] | None = None,
+    ) -> None:
+        self.images = images or []
+        self.annotations = annotations or []
+        self.categories = categories or []
+        self.extra = extra or {}
+        self.folder = Path(folder)
+        self.file = Path(file) if file is not None else None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the categories, in their order."""
+        return [category.name for category in self.categories]
+
+    def counts(self) -> dict[str, int]:
+        """How many annotations each class has, classes without any included."""
+        by_id = Counter(annotation.category_id for annotation in self.annotations)
+        return {category.name: by_id.get(category.id, 0) for category in self.categories}
+
+    def image_counts(self) -> dict[str, int]:
+        """In how many images each class occurs."""
+        seen = Counter(c for _, c in {(a.image_id, a.category_id) for a in self.annotations})
+        return {category.name: seen.get(category.id, 0) for category in self.categories}
+
+    def by_image(self) -> dict[Id, list[Annotation]]:
+        """Annotations by the id of their image; every image has a list."""
+        found: dict[Id, list[Annotation]] = {image.id: [] for image in self.images}
+        for annotation in self.annotations:
+            found.setdefault(annotation.image_id, []).append(annotation)
+        return found
+
+    def subset(self, images: Iterable[Image]) -> Dataset:
+        """The same data set with some of its images, and the annotations of those."""
+        kept = list(images)
+        ids = {image.id for image in kept}
+        return Dataset(
+            kept,
+            [a for a in self.annotations if a.image_id in ids],
+            self.categories,
+            folder=self.folder,
+            file=self.file,
+            extra=self.extra,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset of {len(self.images)} images, {len(self.annotations)} annotations, "
+            f"{len(self.categories)} classes>"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table of classes and counts, for notebooks."""
+        from html import escape
+
+        images = self.image_counts()
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{n}</td><td>{images[name]}</td></tr>"
+            for name, n in self.counts().items()
+        )
+        return (
+            f"<p>{len(self.images)} images, {len(self.annotations)} annotations</p>"
+            f"<table><tr><th>class</th><th>annotations</th><th>images</th></tr>{rows}</table>"
+        )
+
+
+def show_id(value: object) -> str:
+    """An id as a message shows it: short, and text in quotes."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
