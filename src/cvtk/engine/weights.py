@@ -1,0 +1,96 @@
+"""Where training starts from, and what it leaves: weights, read without running code."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+from cvtk.errors import ModelError
+
+
+def read_weights(file: str | Path) -> dict[str, Any]:
+    """Loads a checkpoint without running code that it may carry.
+
+    PyTorch's `weights_only` takes tensors and plain values. MMEngine's own checkpoints
+    also hold the history of the losses, so the types of that are allowed by name.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+
+    def method(owner: Any, name: str) -> Any:  # all that their `getattr` is needed for
+        if owner is not HistoryBuffer or name.startswith("_"):
+            raise pickle.UnpicklingError(f"getattr of {name}")
+        return getattr(owner, name)
+
+    core = getattr(np, "_core", None) or np.core  # since NumPy 2, and before
+    allowed = [HistoryBuffer, np.ndarray, np.dtype, (method, "builtins.getattr")]
+    allowed += [core.multiarray._reconstruct, core.multiarray.scalar]
+    allowed += [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "U1")]
+    # PyTorch before 2.5 has no such list: it takes plain weights only
+    guard = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
+    try:
+        with guard(allowed):
+            weights = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"There are no weights at {file}.") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it would run {refused[1]}" if refused else "it is no file of weights"
+        raise ModelError(f"{file} was not loaded: {reason}, or it is damaged.") from None
+    return weights if "state_dict" in weights else {"state_dict": weights}
+
+
+def find_weights(config: Path, weights: str) -> str:
+    """The file of a checkpoint: the catalogue's for `coco`, a file, or a URL to download."""
+    import mmengine
+    import torch
+
+    if weights == "coco":
+        index = config.parent / "metafile.yml"
+        models = mmengine.load(index)["Models"] if index.is_file() else []
+        urls = [m.get("Weights") for m in models if Path(m["Config"]).stem == config.stem]
+        if not any(urls):
+            raise ModelError(f"No COCO weights are known for {config.stem}: use --weights none.")
+        weights = urls[0]
+    if "://" not in weights:
+        return weights
+    file = Path(torch.hub.get_dir(), "checkpoints", weights.rsplit("/", 1)[-1])
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        digest = re.search(r"-([0-9a-f]{8,})\.", file.name)  # the start of its SHA-256
+        try:
+            torch.hub.download_url_to_file(weights, str(file), digest and digest[1])
+        except (OSError, RuntimeError) as error:
+            raise ModelError(
+                f"{weights} was not downloaded ({error}). "
+                "Use --weights FILE, or --weights none to train from scratch."
+            ) from None
+    return str(file)
+
+
+def start_weights(
+    model: dict[str, Any], config: Path, weights: str, workspace: Path
+) -> str | None:
+    """Writes the weights to start from, without the heads of other classes; says so."""
+    import torch
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    if weights in ("none", "imagenet"):
+        return None
+    file = find_weights(config, weights)
+    state = read_weights(file)["state_dict"]
+    init_default_scope("mmdet")
+    own = MODELS.build(model).state_dict()
+    fits = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    if len(fits) < len(own) / 2:
+        names = ", ".join([k for k in own if k not in fits][:3])
+        raise ModelError(f"{file} is of another architecture: it lacks {names}, ...")
+    new = sorted({k.rsplit(".", 1)[0] for k in own if k not in fits})
+    print(f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}.")
+    torch.save({"state_dict": fits}, workspace / "start.pth")
+    return str(workspace / "start.pth")
