@@ -275,13 +275,11 @@ def modulated_deform_conv_backward(
         target.copy_(grad)
 
 
-def _arguments(*tensors: Tensor | None) -> list[Tensor]:
-    """Input, weight, offset, mask and bias as torchvision wants them: one type, none missing."""
-    given = [t for t in tensors if t is not None]
-    dtype = compute_dtype(*given)
-    input, weight, offset, mask, bias = tensors
-    assert input is not None
-    assert weight is not None
+def _arguments(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
+) -> list[Tensor]:
+    """Input, weight, offset, mask and bias as torchvision wants them: of one type, none missing."""
+    dtype = compute_dtype(*[t for t in (input, weight, offset, mask, bias) if t is not None])
     mask = input.new_zeros(len(input), 1) if mask is None else mask
     bias = input.new_zeros(len(weight)) if bias is None else bias
     return [t.to(dtype).contiguous() for t in (input, weight, offset, mask, bias)]
