@@ -200,7 +200,14 @@ def make_demo(
 
 
 def run_demo(
-    folder: Path, *, seed: int = 0, force: bool = False, say: Callable[[str], None] = print
+    folder: Path,
+    *,
+    images: tuple[int, int, int] = (60, 12, 12),
+    epochs: int = EPOCHS,
+    image_size: int = IMAGE_SIZE,
+    seed: int = 0,
+    force: bool = False,
+    say: Callable[[str], None] = print,
 ) -> dict[str, float]:
     """Makes the data set, creates a script, and runs it: train, evaluate, inference.
 
@@ -208,6 +215,9 @@ def run_demo(
 
     Args:
         folder: Where everything goes.
+        images: How many images to make for training, validation and test.
+        epochs: How often the training sees each image.
+        image_size: Longer side of the images that the model sees, in pixels.
         seed: Of the data set and of the training.
         force: Whether to replace what an earlier demo left in `folder`.
         say: Takes each line for the user.
@@ -232,17 +242,17 @@ def run_demo(
         raise InstallError("Training needs MMDetection.", 'Install it with: pip install "cvtk[mmdet]"')
     from cvtk.scaffold import create_script
 
-    say(f"1/5  Drawing 84 pictures of {', '.join(CLASSES)} in {folder}")
-    files = make_demo(folder, seed=seed, force=force)
+    say(f"1/5  Drawing {sum(images)} pictures of {', '.join(CLASSES)} in {folder}")
+    files = make_demo(folder, images=images, seed=seed, force=force)
     shutil.rmtree(outputs, ignore_errors=True)
     say("\n2/5  Writing a script")
     say(f"$ cvtk create --script {shlex.quote(str(script))} --task segm --model {MODEL}")
     create_script(script, task="segm", model=MODEL, force=force)
-    say(f"\n3/5  Training it from scratch, {EPOCHS} epochs")
+    say(f"\n3/5  Training it from scratch, {epochs} epochs")
     _run(
         script,
         "train --label label.txt --train train/segm.json --valid valid/segm.json --weights none"
-        f" --epoch {EPOCHS} --batch_size 4 --image_size {IMAGE_SIZE} --seed {seed}"
+        f" --epoch {epochs} --batch_size 4 --image_size {image_size} --seed {seed}"
         " --output_weights outputs/fruit.pth",
         say,
     )
@@ -254,7 +264,7 @@ def run_demo(
 
     (statistics,) = outputs.glob("test/*stats.json")
     stats: dict[str, float] = json.loads(statistics.read_text(encoding="utf-8"))["stats"]
-    sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[1:7], outputs / "pictures.png")
+    sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[-7:-1], outputs / "pictures.png")
     test = json.loads(files.test.read_text(encoding="utf-8"))
     fruit = sum(not a["iscrowd"] for a in test["annotations"])
     say(

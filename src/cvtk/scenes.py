@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from cvtk.fruit import DRAW, Array, Sprite, blueberry, blur, leaf, mix, noise
+from cvtk.fruit import DRAW, Array, Sprite, blueberry, blur, leaf, mix, noise, paint
 
 CLASSES = tuple(DRAW)
 
@@ -35,43 +35,37 @@ class Item:
 def background(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     """Wooden boards, linen, slate, soil or grass, (H, W, 3) in 0..1."""
     h, w = shape
-    y, x = np.mgrid[0:h, 0:w] / min(h, w)
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32) / min(h, w)
     kind = rng.choice(["wood", "wood", "linen", "slate", "soil", "grass"])
     fine, broad = noise(rng, shape, 3, 2), noise(rng, shape, min(h, w) / 2)
     if kind == "wood":
         if rng.random() < 0.5:
             x, y = y, x
-        boards = rng.uniform(2.2, 4)
-        board = np.floor(y * boards + rng.uniform(0, 1))
-        tint = rng.normal(0, 0.07, 16)[board.astype(int) % 16]
+        board = np.floor(y * rng.uniform(2.2, 4) + rng.uniform(0, 1)).astype(int)
+        shade = rng.normal(0, 0.07, 8).astype(np.float32)[board % 8]
         warp = noise(rng, shape, min(h, w) / 3, 2)
-        grain = np.sin((y * 55 + 1.6 * warp + 2 * np.sin(x * 3 + board * 5)) * 2) + 0.5 * np.sin(
-            y * 240 + 4 * warp
-        )
-        tone = 1 + tint + 0.045 * grain + 0.03 * fine
-        edge = np.abs(np.diff(board, axis=0, prepend=board[:1])) + np.abs(
-            np.diff(board, axis=1, prepend=board[:, :1])
-        )
-        tone = tone * (1 - 0.6 * blur((edge > 0).astype(float), 1.5).clip(0, 0.4) * 2.5)
-        base = np.array([[0.62, 0.45, 0.30], [0.46, 0.33, 0.23], [0.72, 0.62, 0.50], [0.55, 0.52, 0.48]])[
-            rng.integers(4)
-        ]
+        rings = np.sin(110 * y + 3.2 * warp + 4 * np.sin(3 * x + 5 * (board % 8).astype(np.float32)))
+        tone = 1 + shade + 0.045 * rings + 0.022 * np.sin(240 * y + 4 * warp) + 0.03 * fine
+        gap = np.diff(board, axis=0, prepend=board[:1]) | np.diff(board, axis=1, prepend=board[:, :1])
+        tone = tone * (1 - 1.5 * blur((gap != 0).astype(np.float32), 1.5).clip(0, 0.4))
+        woods = ((0.62, 0.45, 0.30), (0.46, 0.33, 0.23), (0.72, 0.62, 0.50), (0.55, 0.52, 0.48))
+        base = paint(*woods[rng.integers(4)])
     elif kind == "linen":
         pitch = rng.uniform(70, 110)
         weave = np.sin(x * pitch * 2 + 0.4 * fine) * np.sin(y * pitch * 2 + 0.4 * fine)
         tone = 1 + 0.06 * weave + 0.03 * fine + 0.05 * broad
-        base = np.array([[0.82, 0.78, 0.70], [0.60, 0.66, 0.72], [0.74, 0.66, 0.62]])[rng.integers(3)]
+        base = (paint(0.82, 0.78, 0.70), paint(0.60, 0.66, 0.72), paint(0.74, 0.66, 0.62))[rng.integers(3)]
     elif kind == "slate":
         tone = 1 + 0.10 * noise(rng, shape, min(h, w) / 5, 5) + 0.05 * fine
-        base = np.array([0.26, 0.29, 0.32]) * rng.uniform(0.8, 1.5)
+        base = paint(0.26, 0.29, 0.32) * rng.uniform(0.8, 1.5)
     elif kind == "soil":
         clod = noise(rng, shape, 26, 4)
         tone = 1 + 0.20 * np.tanh(clod) + 0.10 * fine
-        base = np.array([0.37, 0.27, 0.19]) * rng.uniform(0.8, 1.3)
+        base = paint(0.37, 0.27, 0.19) * rng.uniform(0.8, 1.3)
     else:
         blade = noise(rng, (h, w * 3), 14, 3)[:, :w] * 0.5 + noise(rng, shape, 30, 4) * 0.5
         tone = 1 + 0.20 * np.tanh(blade) + 0.10 * fine
-        base = np.array([rng.uniform(0.26, 0.38), rng.uniform(0.36, 0.44), 0.19])
+        base = paint(rng.uniform(0.26, 0.38), rng.uniform(0.36, 0.44), 0.19)
     return np.asarray(base * (tone * (1 + 0.06 * broad))[..., None])
 
 
@@ -92,7 +86,7 @@ class Scene:
         self.names: list[str] = []
         self.areas: list[int] = []  # of each fruit when nothing hid it yet
         turn = rng.uniform(0.5, 2.6)
-        light = np.array([np.cos(turn), -np.sin(turn), rng.uniform(0.9, 1.4)])
+        light = paint(np.cos(turn), -np.sin(turn), rng.uniform(0.9, 1.4))
         self.light: Array = light / np.linalg.norm(light)
 
     def add(self, sprite: Sprite, centre: tuple[float, float], name: str = "", least: float = 0.4) -> bool:
@@ -149,15 +143,15 @@ class Scene:
     def finish(self) -> tuple[Image.Image, list[Item]]:
         """The photo, with uneven light, a lens and a sensor, and what is seen of each fruit."""
         rng, (h, w) = self.rng, self.shape
-        y, x = np.mgrid[0:h, 0:w]
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
         tilt = rng.uniform(0.0, 0.22) * ((x / w - 0.5) * self.light[0] + (y / h - 0.5) * self.light[1]) * 2
         vignette = rng.uniform(0.05, 0.30) * ((x / w - 0.5) ** 2 + (y / h - 0.5) ** 2) * 2
-        warmth = np.array([1 + rng.normal(0, 0.03), 1.0, 1 - rng.normal(0, 0.04)])
+        warmth = paint(1 + rng.normal(0, 0.03), 1.0, 1 - rng.normal(0, 0.04))
         picture = self.canvas * (rng.uniform(0.92, 1.12) * (1 + tilt - vignette))[..., None] * warmth
         eight = Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8))
         eight = eight.resize(self.size, Image.Resampling.BOX)
         eight = eight.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.6)))
-        grain = rng.normal(0, rng.uniform(1.0, 4.0), (self.size[1], self.size[0], 3))
+        grain = rng.uniform(1.0, 4.0) * rng.standard_normal((self.size[1], self.size[0], 3), dtype=np.float32)
         photo = Image.fromarray((np.asarray(eight) + grain).clip(0, 255).astype(np.uint8))
         # One point for each pixel, so that no pixel shows two fruit.
         owner = self.owner[::_SCALE, ::_SCALE]
