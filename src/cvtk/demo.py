@@ -262,7 +262,7 @@ def run_demo(
     say("\n5/5  Finding fruit in them")
     _run(script, f"inference {model} --data test/images --output outputs/pictures", say)
 
-    (statistics,) = outputs.glob("test/*stats.json")
+    statistics = outputs / "test" / "test_stats.json"
     stats: dict[str, float] = json.loads(statistics.read_text(encoding="utf-8"))["stats"]
     sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[-7:-1], outputs / "pictures.png")
     test = json.loads(files.test.read_text(encoding="utf-8"))
