@@ -264,7 +264,7 @@ def run_demo(
 
     statistics = outputs / "test" / "test_stats.json"
     stats: dict[str, float] = json.loads(statistics.read_text(encoding="utf-8"))["stats"]
-    sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[-7:-1], outputs / "pictures.png")
+    sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[1:7], outputs / "pictures.png")
     test = json.loads(files.test.read_text(encoding="utf-8"))
     fruit = sum(not a["iscrowd"] for a in test["annotations"])
     say(
