@@ -22,11 +22,19 @@ T = TypeVar("T", Image, Annotation, Category)
 
 _KNOWN: dict[type, frozenset[str]] = {
     Image: frozenset({"id", "file_name", "width", "height"}),
-    Annotation: frozenset({"id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"}),
+    Annotation: frozenset(
+        {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"}
+    ),
     Category: frozenset({"id", "name", "supercategory"}),
 }
-_LISTS: dict[str, type] = {"images": Image, "annotations": Annotation, "categories": Category}
-_REMEDY = "Correct it in the file, or let `cvtk data check FILE --fix OUT.json` drop it."
+_LISTS: dict[str, type] = {
+    "images": Image,
+    "annotations": Annotation,
+    "categories": Category,
+}
+_REMEDY = (
+    "Correct it in the file, or let `cvtk data check FILE --fix OUT.json` drop it."
+)
 
 
 class _Strict(Struct, forbid_unknown_fields=True, rename={"raw": "segmentation"}):
@@ -53,7 +61,9 @@ def read_bytes(file: str | Path) -> bytes:
         raise FileError(f"{file}: no such file.", "Check the path.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"{file} cannot be read ({reason}).", "Check the path and its permissions.") from None
+        raise FileError(
+            f"{file} cannot be read ({reason}).", "Check the path and its permissions."
+        ) from None
 
 
 def _where(data: bytes, error: Exception) -> str:
@@ -77,7 +87,9 @@ def parse_json(data: bytes, file: str | Path, type: Any = Any) -> Any:
     Raises:
         DataError: It is not JSON, or not of the type asked for.
     """
-    if data.startswith(b"\xef\xbb\xbf"):  # the mark that Windows editors put before UTF-8
+    if data.startswith(
+        b"\xef\xbb\xbf"
+    ):  # the mark that Windows editors put before UTF-8
         data = data[3:]
     try:
         try:
@@ -85,21 +97,31 @@ def parse_json(data: bytes, file: str | Path, type: Any = Any) -> Any:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            text = json.dumps(json.loads(data.decode("utf-8"), parse_constant=str), ensure_ascii=False)
+            text = json.dumps(
+                json.loads(data.decode("utf-8"), parse_constant=str), ensure_ascii=False
+            )
             return msgspec.json.decode(text.encode("utf-8", "replace"), type=type)
     except msgspec.ValidationError as error:
-        raise DataError(f"{file} is not of the form expected: {error}.", "Is this the right file?") from None
+        raise DataError(
+            f"{file} is not of the form expected: {error}.", "Is this the right file?"
+        ) from None
     except RecursionError:
-        raise DataError(f"{file} is nested too deeply to be an annotation file.", "Check the file.") from None
+        raise DataError(
+            f"{file} is nested too deeply to be an annotation file.", "Check the file."
+        ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}).", "Save it as UTF-8.") from None
+        raise DataError(
+            f"{file} is not UTF-8 text ({error}).", "Save it as UTF-8."
+        ) from None
     except ValueError as error:
         try:
             msgspec.json.decode(data, type=Raw)
             where = str(error)
         except (ValueError, RecursionError) as first:
             where = _where(data, first)
-        raise DataError(f"{file} is not JSON: {where}.", "Export it again from the labelling tool.") from None
+        raise DataError(
+            f"{file} is not JSON: {where}.", "Export it again from the labelling tool."
+        ) from None
 
 
 def _describe(kind: str, index: int, raw: Raw) -> str:
@@ -119,26 +141,37 @@ def _describe(kind: str, index: int, raw: Raw) -> str:
 
 
 def _items(
-    raws: list[Raw], kind: str, file: str | Path, complain: Callable[[str, DataError], None]
+    raws: list[Raw],
+    kind: str,
+    file: str | Path,
+    complain: Callable[[str, DataError], None],
 ) -> Iterator[Any]:
     cls = _LISTS[kind]
     known = _KNOWN[cls]
     quick = msgspec.json.Decoder(_Strict) if cls is Annotation else None
-    decode = msgspec.json.Decoder(cls).decode
+    decode: Any = msgspec.json.Decoder(cls).decode
     fields = msgspec.json.Decoder(dict[str, Raw]).decode
     for index, raw in enumerate(raws):
         if quick is not None:
             try:
                 s = quick.decode(raw)
-                yield Annotation(s.id, s.image_id, s.category_id, s.bbox, s.area, s.iscrowd, s.raw)
+                yield Annotation(
+                    s.id, s.image_id, s.category_id, s.bbox, s.area, s.iscrowd, s.raw
+                )
                 continue
             except (ValueError, RecursionError):
                 pass
         try:
             everything = fields(raw)
-            extra = {key: value for key, value in everything.items() if key not in known}
+            extra = {
+                key: value for key, value in everything.items() if key not in known
+            }
             if "extra" in extra:  # a field of the source that happens to have our name
-                item = decode(msgspec.json.encode({k: v for k, v in everything.items() if k in known}))
+                item = decode(
+                    msgspec.json.encode(
+                        {k: v for k, v in everything.items() if k in known}
+                    )
+                )
             else:
                 item = decode(raw)
             if extra:
@@ -146,13 +179,18 @@ def _items(
         except (ValueError, RecursionError) as error:
             reason = str(error).replace(" - at `$.", " at `").replace("Object ", "It ")
             name = _describe(kind, index, raw)
-            complain(name, DataError(f"{file}: {name} is not as COCO has it: {reason}.", _REMEDY))
+            complain(
+                name,
+                DataError(f"{file}: {name} is not as COCO has it: {reason}.", _REMEDY),
+            )
             continue
         yield item
 
 
 def parse(
-    data: bytes, file: str | Path = "data", bad: Callable[[str, DataError], None] | None = None
+    data: bytes,
+    file: str | Path = "data",
+    bad: Callable[[str, DataError], None] | None = None,
 ) -> Dataset:
     """A COCO document as a data set.
 
@@ -188,14 +226,18 @@ def parse(
         try:
             raws = msgspec.json.decode(top.pop(kind), type=list[Raw])
         except (ValueError, RecursionError):
-            raise DataError(f"{file}: {kind!r} is not a list.", "Is this a COCO file?") from None
+            raise DataError(
+                f"{file}: {kind!r} is not a list.", "Is this a COCO file?"
+            ) from None
         setattr(dataset, kind, list(_items(raws, kind, file, complain)))
         del raws
     dataset.extra = top
     return dataset
 
 
-def read(file: str | Path, bad: Callable[[str, DataError], None] | None = None) -> Dataset:
+def read(
+    file: str | Path, bad: Callable[[str, DataError], None] | None = None
+) -> Dataset:
     """Reads a COCO file.
 
     Args:
@@ -216,7 +258,8 @@ def _encode(item: Image | Annotation | Category) -> bytes:
     if item.extra is UNSET:
         return msgspec.json.encode(item)
     known = msgspec.json.decode(
-        msgspec.json.encode(msgspec.structs.replace(item, extra=UNSET)), type=dict[str, Raw]
+        msgspec.json.encode(msgspec.structs.replace(item, extra=UNSET)),
+        type=dict[str, Raw],
     )
     return msgspec.json.encode({**known, **item.extra})
 
@@ -245,5 +288,8 @@ def write(dataset: Dataset, file: str | Path, *, force: bool = False) -> None:
     Raises:
         FileError: The file exists and `force` was not said, or cannot be written.
     """
-    with written_whole(Path(file), force=force) as part, part.open("wb", buffering=1 << 20) as out:
+    with (
+        written_whole(Path(file), force=force) as part,
+        part.open("wb", buffering=1 << 20) as out,
+    ):
         out.writelines(_chunks(dataset))

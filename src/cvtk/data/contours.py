@@ -23,7 +23,9 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, bool]]:
         change = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
         rows, starts = np.nonzero(change == 1)
         _, ends = np.nonzero(change == -1)
-        for y, x0, x1 in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        for y, x0, x1 in zip(
+            rows.tolist(), starts.tolist(), ends.tolist(), strict=True
+        ):
             found.append((y, x0 - 1, x1 - 1, below))
     return found
 
@@ -77,15 +79,15 @@ def join(outer: Polygons, holes: Polygons) -> list[float]:
     Each part is entered and left along the same line, which covers no area.
     """
     parts = [np.asarray(p, dtype=np.float64).reshape(-1, 2) for p in [*outer, *holes]]
-    path = parts.pop(0)
+    path: NDArray[Any] = parts.pop(0)
     while parts:
         # The closest pair between the path and any part that is left.
-        best = (np.inf, 0, 0, 0)
+        best = (float("inf"), 0, 0, 0)
         for k, part in enumerate(parts):
             d = ((path[:, None, :] - part[None, :, :]) ** 2).sum(axis=2)
-            i, j = np.unravel_index(int(d.argmin()), d.shape)
+            i, j = divmod(int(d.argmin()), len(part))
             if d[i, j] < best[0]:
-                best = (float(d[i, j]), k, int(i), int(j))
+                best = (float(d[i, j]), k, i, j)
         _, k, i, j = best
         part = parts.pop(k)
         path = np.concatenate((path[: i + 1], part[j:], part[: j + 1], path[i:]))

@@ -33,11 +33,15 @@ def measure(polygons: Sequence[Sequence[float]]) -> PolygonFacts:
     if not count:
         return PolygonFacts(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
     lengths = np.fromiter((len(p) // 2 for p in polygons), np.int64, count)
-    flat = np.fromiter((v for p in polygons for v in p), np.float64, int(lengths.sum()) * 2).reshape(-1, 2)
+    flat = np.fromiter(
+        (v for p in polygons for v in p), np.float64, int(lengths.sum()) * 2
+    ).reshape(-1, 2)
     return measure_flat(flat, lengths)
 
 
-def measure_flat(points: NDArray[np.float64], lengths: NDArray[np.int64]) -> PolygonFacts:
+def measure_flat(
+    points: NDArray[np.float64], lengths: NDArray[np.int64]
+) -> PolygonFacts:
     """As `measure`, for points (P, 2) of all polygons in a row and their `lengths` (N,)."""
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
@@ -46,7 +50,14 @@ def measure_flat(points: NDArray[np.float64], lengths: NDArray[np.int64]) -> Pol
     following = np.arange(1, len(points) + 1)
     following[starts + lengths - 1] = starts
     after = local[following]
-    area = np.abs(np.add.reduceat(local[:, 0] * after[:, 1] - after[:, 0] * local[:, 1], starts)) / 2
+    area = (
+        np.abs(
+            np.add.reduceat(
+                local[:, 0] * after[:, 1] - after[:, 0] * local[:, 1], starts
+            )
+        )
+        / 2
+    )
     crossing = np.zeros(len(lengths), bool)
     for n in np.unique(lengths):
         if 4 <= n <= MOST_POINTS:
@@ -64,10 +75,16 @@ def _cross(p: NDArray[np.float64]) -> NDArray[np.bool_]:
     # side[b, i, j]: on which side of edge i point j lies, times the edge's length.
     offset = edge[:, :, 0] * p[:, :, 1] - edge[:, :, 1] * p[:, :, 0]
     side = (
-        edge[:, :, 0, None] * p[:, None, :, 1] - edge[:, :, 1, None] * p[:, None, :, 0] - offset[:, :, None]
+        edge[:, :, 0, None] * p[:, None, :, 1]
+        - edge[:, :, 1, None] * p[:, None, :, 0]
+        - offset[:, :, None]
     )
     small = 1e-9 * (1 + np.abs(p).max(axis=(1, 2)) ** 2)[:, None, None]
     left, right = side > small, side < -small
-    straddles = (left & np.roll(right, -1, axis=2)) | (right & np.roll(left, -1, axis=2))
-    both: NDArray[np.bool_] = (straddles & straddles.transpose(0, 2, 1)).any(axis=(1, 2))
+    straddles = (left & np.roll(right, -1, axis=2)) | (
+        right & np.roll(left, -1, axis=2)
+    )
+    both: NDArray[np.bool_] = (straddles & straddles.transpose(0, 2, 1)).any(
+        axis=(1, 2)
+    )
     return both

@@ -25,7 +25,9 @@ from cvtk.errors import DataError, FileError
 S = TypeVar("S")
 T = TypeVar("T")
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+)
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
@@ -67,7 +69,9 @@ def resolve(folder: Path, file_name: str) -> Path:
         DataError: The name is empty, or leads out of the folder.
     """
     name = file_name
-    if "\\" in name and not (os.sep == "/" and "\0" not in name and _is_file(folder / name)):
+    if "\\" in name and not (
+        os.sep == "/" and "\0" not in name and _is_file(folder / name)
+    ):
         name = name.replace("\\", "/")
     path = Path(os.path.normpath(folder / name)) if name and "\0" not in name else None
     if (
@@ -91,7 +95,9 @@ def _is_file(path: Path) -> bool:
 
 def find_images(folder: Path) -> list[Path]:
     """All image files below a folder, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
+    )
 
 
 def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
@@ -113,7 +119,11 @@ def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
         return ImageFacts(path, error="missing", detail="no such file")
     except (OSError, ValueError) as error:
         return ImageFacts(path, error="unreadable", detail=str(error))
-    content = hashlib.blake2b(data, digest_size=16).hexdigest() if look and data is not None else ""
+    content = (
+        hashlib.blake2b(data, digest_size=16).hexdigest()
+        if look and data is not None
+        else ""
+    )
     # Large scans are no attack here; the limit of absurd sizes is Pillow's own, twice this warning's.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     try:
@@ -127,17 +137,31 @@ def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
                 image.load()
             thumb = None
             if look:
-                thumb = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX))
-            if orientation >= 5 and image.format != "TIFF":  # Pillow has turned TIFF already
+                thumb = np.asarray(
+                    image.convert("L").resize((17, 16), Image.Resampling.BOX)
+                )
+            if (
+                orientation >= 5 and image.format != "TIFF"
+            ):  # Pillow has turned TIFF already
                 width, height = height, width
-        return ImageFacts(path, width, height, orientation, content=content, thumb=thumb)
+        return ImageFacts(
+            path, width, height, orientation, content=content, thumb=thumb
+        )
     except FileNotFoundError:
         return ImageFacts(path, error="missing", detail="no such file")
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+    except (
+        Exception
+    ) as error:  # Pillow's readers raise whatever a broken file leads them to
         cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
         kind = "truncated" if cut else "unreadable"
-        detail = "cannot identify image file" if "cannot identify" in str(error) else str(error)
-        return ImageFacts(path, error=kind, detail=detail or type(error).__name__, content=content)
+        detail = (
+            "cannot identify image file"
+            if "cannot identify" in str(error)
+            else str(error)
+        )
+        return ImageFacts(
+            path, error=kind, detail=detail or type(error).__name__, content=content
+        )
 
 
 def _orientation(image: object) -> int:
@@ -157,7 +181,8 @@ def image_size(path: Path) -> tuple[int, int]:
     facts = probe(path, decode=False)
     if facts.error:
         raise FileError(
-            f"{path}: {_TELL[facts.error]} ({facts.detail}).", "Put the image there, or remove it."
+            f"{path}: {_TELL[facts.error]} ({facts.detail}).",
+            "Put the image there, or remove it.",
         )
     return facts.width, facts.height
 
@@ -169,7 +194,9 @@ _TELL = {
 }
 
 
-def in_parallel(function: Callable[[S], T], items: Iterable[S], *, workers: int | None = None) -> Iterator[T]:
+def in_parallel(
+    function: Callable[[S], T], items: Iterable[S], *, workers: int | None = None
+) -> Iterator[T]:
     """`map` over threads, in order, with a bounded number under way so that memory stays flat."""
     count = workers or min(8, os.cpu_count() or 1)
     iterator = iter(items)
@@ -178,7 +205,9 @@ def in_parallel(function: Callable[[S], T], items: Iterable[S], *, workers: int 
         try:
             while waiting:
                 done = waiting.pop(0)
-                waiting.extend(pool.submit(function, item) for item in islice(iterator, 1))
+                waiting.extend(
+                    pool.submit(function, item) for item in islice(iterator, 1)
+                )
                 yield done.result()
         finally:
             for future in waiting:
@@ -194,7 +223,9 @@ def difference_hash(thumb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(bits.ravel())
 
 
-def near_duplicates(thumbs: list[NDArray[np.uint8] | None], *, most: int = 10) -> list[tuple[int, int]]:
+def near_duplicates(
+    thumbs: list[NDArray[np.uint8] | None], *, most: int = 10
+) -> list[tuple[int, int]]:
     """Pairs of images that look alike.
 
     Two images look alike where at most `most` of 256 bits of their difference hashes differ and their

@@ -18,7 +18,10 @@ Bitmap: TypeAlias = NDArray[np.uint8]
 
 # Larger than any photograph or scan; a declared size beyond it is a mistake, and would fill the memory.
 MAX_PIXELS = 2**30
-_REMEDY = "Label this object again, or drop it with `cvtk data check FILE --fix OUT.json`."
+_LONGEST = 2e6
+_REMEDY = (
+    "Label this object again, or drop it with `cvtk data check FILE --fix OUT.json`."
+)
 
 
 def require_size(width: object, height: object) -> tuple[int, int]:
@@ -30,10 +33,19 @@ def require_size(width: object, height: object) -> tuple[int, int]:
     Raises:
         DataError: One is missing or below 1, or the image would be over 2**30 pixels.
     """
-    if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
-        raise DataError(f"The image has no usable size (width {width!r}, height {height!r}).")
+    if (
+        not isinstance(width, int)
+        or not isinstance(height, int)
+        or width < 1
+        or height < 1
+    ):
+        raise DataError(
+            f"The image has no usable size (width {width!r}, height {height!r})."
+        )
     if width * height > MAX_PIXELS or max(width, height) > 10**6:
-        raise DataError(f"The image is said to be {width} x {height} pixels, which no image is.")
+        raise DataError(
+            f"The image is said to be {width} x {height} pixels, which no image is."
+        )
     return width, height
 
 
@@ -47,16 +59,20 @@ def decode_counts(text: str | bytes) -> NDArray[np.int64]:
         DataError: The text is not of this form.
     """
     try:
-        code = np.frombuffer(text.encode("ascii") if isinstance(text, str) else text, np.uint8).astype(
-            np.int64
-        )
+        code = np.frombuffer(
+            text.encode("ascii") if isinstance(text, str) else text, np.uint8
+        ).astype(np.int64)
     except UnicodeEncodeError:
-        raise DataError("The RLE counts are not COCO's compressed text.", _REMEDY) from None
+        raise DataError(
+            "The RLE counts are not COCO's compressed text.", _REMEDY
+        ) from None
     code = code - 48
     if not len(code):
         return np.zeros(0, np.int64)
     if code.min() < 0 or code.max() > 63 or code[-1] & 32:
-        raise DataError("The RLE counts are not COCO's compressed text, or were cut off.", _REMEDY)
+        raise DataError(
+            "The RLE counts are not COCO's compressed text, or were cut off.", _REMEDY
+        )
     last = (code & 32) == 0
     ends = np.flatnonzero(last)
     starts = np.concatenate(([0], ends[:-1] + 1))
@@ -84,11 +100,14 @@ def rle_counts(rle: RLE) -> NDArray[np.int64]:
         try:
             counts = np.asarray(rle.counts, dtype=np.int64).reshape(-1)
         except OverflowError:
-            raise DataError("The RLE counts hold a run longer than any image.", _REMEDY) from None
+            raise DataError(
+                "The RLE counts hold a run longer than any image.", _REMEDY
+            ) from None
     total = rle.size[0] * rle.size[1]
     if (counts < 0).any() or (counts > total).any() or int(counts.sum()) != total:
         raise DataError(
-            f"The RLE counts do not add up to its size of {rle.size[0]} x {rle.size[1]} pixels.", _REMEDY
+            f"The RLE counts do not add up to its size of {rle.size[0]} x {rle.size[1]} pixels.",
+            _REMEDY,
         )
     return counts
 
@@ -102,11 +121,20 @@ def check_polygons(polygons: Polygons, width: int, height: int) -> None:
     for polygon in polygons:
         if len(polygon) < 6 or len(polygon) % 2:
             raise DataError(
-                f"A polygon has {len(polygon)} numbers; three points need 6, as x, y pairs.", _REMEDY
+                f"A polygon has {len(polygon)} numbers; three points need 6, as x, y pairs.",
+                _REMEDY,
             )
         points = np.asarray(polygon, dtype=np.float64)
         if not np.isfinite(points).all():
             raise DataError("A polygon has a coordinate that is not a number.", _REMEDY)
+        steps = np.abs(np.diff(points.reshape(-1, 2), axis=0)).max(axis=1).sum()
+        if (
+            steps > _LONGEST
+        ):  # pycocotools fills the memory with the points of such an outline
+            raise DataError(
+                f"A polygon has an outline of {steps:.3g} pixels; no object has.",
+                _REMEDY,
+            )
         far = 10 * max(width, height) + 1000
         if np.abs(points).max() > far:
             raise DataError(
@@ -138,7 +166,9 @@ def to_rle(segmentation: Polygons | RLE, width: int, height: int) -> dict[str, A
                 _REMEDY,
             )
         counts = rle_counts(segmentation).tolist()
-        found: dict[str, Any] = api.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        found: dict[str, Any] = api.frPyObjects(
+            {"size": [height, width], "counts": counts}, height, width
+        )
         return found
     check_polygons(segmentation, width, height)
     merged: dict[str, Any] = api.merge(api.frPyObjects(segmentation, height, width))
@@ -158,10 +188,14 @@ def from_bitmap(bitmap: NDArray[Any]) -> RLE:
     from pycocotools import mask as api
 
     rle = api.encode(np.asfortranarray(bitmap != 0, dtype=np.uint8))
-    return RLE((int(rle["size"][0]), int(rle["size"][1])), rle["counts"].decode("ascii"))
+    return RLE(
+        (int(rle["size"][0]), int(rle["size"][1])), rle["counts"].decode("ascii")
+    )
 
 
-def area_and_bbox(segmentation: Polygons | RLE, width: int, height: int) -> tuple[float, list[float]]:
+def area_and_bbox(
+    segmentation: Polygons | RLE, width: int, height: int
+) -> tuple[float, list[float]]:
     """The pixels of a mask, and its box [x, y, width, height], as pycocotools counts them."""
     from pycocotools import mask as api
 
@@ -173,7 +207,9 @@ def iou(a: Polygons | RLE, b: Polygons | RLE, width: int, height: int) -> float:
     """Intersection over union of two masks of one image, 0 to 1."""
     from pycocotools import mask as api
 
-    return float(api.iou([to_rle(a, width, height)], [to_rle(b, width, height)], [0])[0, 0])
+    return float(
+        api.iou([to_rle(a, width, height)], [to_rle(b, width, height)], [0])[0, 0]
+    )
 
 
 def box_polygon(x: float, y: float, w: float, h: float) -> list[float]:
@@ -199,11 +235,15 @@ def ellipse_polygon(
     grow = np.sqrt(2 * np.pi / points / np.sin(2 * np.pi / points))
     x, y = rx * grow * np.cos(t), ry * grow * np.sin(t)
     a = np.deg2rad(angle)
-    turned = np.stack((cx + x * np.cos(a) - y * np.sin(a), cy + x * np.sin(a) + y * np.cos(a)), axis=1)
+    turned = np.stack(
+        (cx + x * np.cos(a) - y * np.sin(a), cy + x * np.sin(a) + y * np.cos(a)), axis=1
+    )
     return [float(v) for v in turned.ravel()]
 
 
-def turned_box(x: float, y: float, w: float, h: float, angle: float, *, about_centre: bool) -> list[float]:
+def turned_box(
+    x: float, y: float, w: float, h: float, angle: float, *, about_centre: bool
+) -> list[float]:
     """The corners of a box turned clockwise by `angle` degrees about its centre or its top left corner."""
     corners = np.array(box_polygon(x, y, w, h)).reshape(4, 2)
     pivot = np.array([x + w / 2, y + h / 2] if about_centre else [x, y])
@@ -214,6 +254,13 @@ def turned_box(x: float, y: float, w: float, h: float, angle: float, *, about_ce
 
 def polygon_box(polygons: Polygons) -> list[float]:
     """The box [x, y, width, height] around the points of polygons, in pixels."""
-    points = np.concatenate([np.asarray(p, dtype=np.float64).reshape(-1, 2) for p in polygons])
+    points = np.concatenate(
+        [np.asarray(p, dtype=np.float64).reshape(-1, 2) for p in polygons]
+    )
     low, high = points.min(axis=0), points.max(axis=0)
-    return [float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])]
+    return [
+        float(low[0]),
+        float(low[1]),
+        float(high[0] - low[0]),
+        float(high[1] - low[1]),
+    ]

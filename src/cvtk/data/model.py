@@ -145,11 +145,15 @@ class Dataset:
     def counts(self) -> dict[str, int]:
         """How many annotations each class has, classes without any included."""
         by_id = Counter(annotation.category_id for annotation in self.annotations)
-        return {category.name: by_id.get(category.id, 0) for category in self.categories}
+        return {
+            category.name: by_id.get(category.id, 0) for category in self.categories
+        }
 
     def image_counts(self) -> dict[str, int]:
         """In how many images each class occurs."""
-        seen = Counter(c for _, c in {(a.image_id, a.category_id) for a in self.annotations})
+        seen = Counter(
+            c for _, c in {(a.image_id, a.category_id) for a in self.annotations}
+        )
         return {category.name: seen.get(category.id, 0) for category in self.categories}
 
     def by_image(self) -> dict[Id, list[Annotation]]:

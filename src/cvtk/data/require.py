@@ -50,7 +50,11 @@ def require_images(json_path: str | Path) -> None:
             The message names the first five and counts the rest.
     """
     dataset = read(json_path)
-    errors = [e for e in in_parallel(lambda image: _check(dataset, image), dataset.images) if e is not None]
+    errors = [
+        e
+        for e in in_parallel(lambda image: _check(dataset, image), dataset.images)
+        if e is not None
+    ]
     if not errors:
         return
     shown = " ".join(error.message for error in errors[:_SHOWN])

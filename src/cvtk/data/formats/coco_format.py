@@ -1,0 +1,131 @@
+"""COCO as a source and a target of conversion: ids become numbers, missing boxes and areas are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import UNSET
+
+from cvtk.data import coco
+from cvtk.data.formats.base import Converted, Note
+from cvtk.data.images import image_size, resolve
+from cvtk.data.masks import area_and_bbox
+from cvtk.data.model import Annotation, Category, Dataset, Id, Image, show_id
+from cvtk.errors import CvtkError, DataError
+
+
+def read(path: Path) -> Converted:
+    """Reads a COCO file, and completes it: number ids, sizes, boxes, areas and `iscrowd`.
+
+    Raises:
+        FileError: It is missing.
+        DataError: It is not COCO, or an id points nowhere.
+    """
+    notes: list[Note] = []
+    dataset = coco.read(
+        path, lambda item, error: notes.append(Note(item, f"left out: {error.message}"))
+    )
+    converted = Converted(dataset, {}, notes)
+    _number_ids(converted)
+    for image in dataset.images:
+        source = resolve(dataset.folder, image.file_name)
+        converted.sources[image.id] = source
+        if image.size is None:
+            image.width, image.height = image_size(source)
+            notes.append(
+                Note(
+                    image.file_name,
+                    f"its size, {image.width} x {image.height}, was missing",
+                )
+            )
+    complete(converted)
+    return converted
+
+
+def _number_ids(converted: Converted) -> None:
+    """Text ids become numbers, which other tools expect; `"12"` becomes 12 where all are such."""
+    dataset = converted.dataset
+    images = _numbers(dataset.images, "image", converted)
+    categories = _numbers(dataset.categories, "category", converted)
+    _numbers(dataset.annotations, "annotation", converted)
+    for annotation in dataset.annotations:
+        annotation.image_id = images.get(annotation.image_id, annotation.image_id)
+        annotation.category_id = categories.get(
+            annotation.category_id, annotation.category_id
+        )
+
+
+def _numbers(
+    items: Sequence[Image | Annotation | Category], kind: str, converted: Converted
+) -> dict[Id, Id]:
+    if not any(isinstance(item.id, str) for item in items):
+        return {}
+    texts = [str(item.id) for item in items]
+    if all(t.isascii() and t.isdigit() and len(t) < 18 for t in texts) and len(
+        set(map(int, texts))
+    ) == len(texts):
+        table: dict[Id, Id] = {
+            item.id: int(text) for item, text in zip(items, texts, strict=True)
+        }
+    else:
+        table = {}
+        for item in items:
+            table.setdefault(item.id, len(table) + 1)
+    for item in items:
+        if table[item.id] != item.id:
+            converted.notes.append(
+                Note(f"{kind} {show_id(item.id)}", f"its id is now {table[item.id]}")
+            )
+        item.id = table[item.id]
+    return table
+
+
+def complete(converted: Converted) -> None:
+    """Fills in what COCO wants and the source left out: `bbox`, `area`, `iscrowd`."""
+    dataset = converted.dataset
+    images = {image.id: image for image in dataset.images}
+    known = {category.id for category in dataset.categories}
+    kept = []
+    for annotation in dataset.annotations:
+        item = f"annotation {show_id(annotation.id)}"
+        image = images.get(annotation.image_id)
+        if image is None or annotation.category_id not in known:
+            what = "image" if image is None else "category"
+            where = show_id(
+                annotation.image_id if image is None else annotation.category_id
+            )
+            converted.notes.append(Note(item, f"left out: there is no {what} {where}"))
+            continue
+        try:
+            _complete(annotation, image)
+        except CvtkError as error:
+            converted.notes.append(Note(item, f"left out: {error.message}"))
+            continue
+        kept.append(annotation)
+    dataset.annotations = kept
+
+
+def _complete(annotation: Annotation, image: Image) -> None:
+    if annotation.iscrowd is UNSET or annotation.iscrowd is None:
+        annotation.iscrowd = 0
+    has_box = isinstance(annotation.bbox, list) and len(annotation.bbox) == 4
+    has_area = isinstance(annotation.area, (int, float))
+    if has_box and has_area:
+        return
+    width, height = image.size or (0, 0)
+    segmentation = annotation.segmentation
+    if segmentation:
+        area, box = area_and_bbox(segmentation, width, height)
+    elif has_box:
+        box = annotation.bbox  # type: ignore[assignment]
+        area = box[2] * box[3]
+    else:
+        raise DataError("It has neither mask nor box.")
+    annotation.bbox = annotation.bbox if has_box else box
+    annotation.area = annotation.area if has_area else area
+
+
+def write(dataset: Dataset, file: Path, *, force: bool = False) -> None:
+    """Writes a COCO file."""
+    coco.write(dataset, file, force=force)

@@ -1,0 +1,308 @@
+"""LabelMe (https://github.com/wkentaro/labelme): one JSON file an image, with a list of shapes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from cvtk.data.coco import parse_json, read_bytes
+from cvtk.data.contours import trace
+from cvtk.data.formats.base import Builder, Converted, Finder, Note, Source, merge_parts
+from cvtk.data.images import _orientation
+from cvtk.data.masks import (
+    box_polygon,
+    ellipse_polygon,
+    from_bitmap,
+    require_size,
+    to_bitmap,
+)
+from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, Polygons
+from cvtk.errors import DataError
+
+
+class Shape(Struct):
+    """One shape; `mask` is a PNG in base64 that fills the box of `points`."""
+
+    label: str
+    points: list[tuple[float, float]]
+    shape_type: str | None = "polygon"
+    group_id: int | str | None = None
+    mask: str | None = None
+    flags: dict[str, Any] | None = None
+    description: str | None = None
+
+
+class File(Struct):
+    """One annotation file."""
+
+    shapes: list[Shape]
+    imagePath: str
+    imageData: str | None = None
+    imageWidth: int | None = None
+    imageHeight: int | None = None
+
+
+def parse_shape(shape: Shape, width: int, height: int) -> Polygons | RLE:
+    """The mask of a shape in an image of this size.
+
+    Raises:
+        DataError: It is a point or a line, or its numbers do not fit its type.
+    """
+    kind, points = shape.shape_type or "polygon", shape.points
+    flat = [v for point in points for v in point]
+    if kind == "polygon":
+        return [flat]
+    if kind == "rectangle" and len(points) in (2, 4):
+        xs, ys = flat[::2], flat[1::2]
+        return [box_polygon(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))]
+    if kind == "circle" and len(points) == 2:  # its centre, and a point on it
+        (cx, cy), (x, y) = points
+        radius = float(np.hypot(x - cx, y - cy))
+        return [ellipse_polygon(cx, cy, radius, radius)]
+    if kind == "mask" and len(points) == 2 and shape.mask:
+        return _mask(shape.mask, points, width, height)
+    if kind in ("rectangle", "circle", "mask"):
+        raise DataError(f"The {kind} has {len(points)} points, or no mask data.")
+    raise DataError(f"A {kind!r} has no area, so it cannot be a mask.")
+
+
+def _mask(text: str, points: list[tuple[float, float]], width: int, height: int) -> RLE:
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(base64.b64decode(text, validate=False))) as png:
+            require_size(*png.size)
+            part = (
+                np.asarray(png.convert("L")) > 0 if png.mode != "1" else np.asarray(png)
+            )
+    except DataError:
+        raise
+    except Exception as error:  # whatever broken PNG data leads Pillow to
+        raise DataError(f"The PNG of the mask cannot be read ({error}).") from None
+    require_size(width, height)
+    left, top = (round(min(p[k] for p in points)) for k in (0, 1))
+    if max(abs(left), abs(top)) > 10**6:
+        raise DataError("The mask lies far outside its image.")
+    full = np.zeros((height, width), np.uint8)
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + part.shape[1], width), min(top + part.shape[0], height)
+    if x1 > x0 and y1 > y0:
+        full[y0:y1, x0:x1] = part[y0 - top : y1 - top, x0 - left : x1 - left]
+    return from_bitmap(full)
+
+
+def _embedded(file: Path, text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError) as error:
+        raise DataError(
+            f"{file}: the embedded image cannot be decoded ({error})."
+        ) from None
+
+
+def read(path: Path) -> Converted:
+    """Reads a LabelMe file, or all of a folder.
+
+    Shapes of one label and one `group_id` are one object, as LabelMe's own converter has it.
+
+    Raises:
+        DataError: A file is not of LabelMe; the message names the file and the item.
+    """
+    root = path if path.is_dir() else path.parent
+    files = sorted(root.rglob("*.json")) if path.is_dir() else [path]
+    builder, finder, found = Builder(root), Finder(root), 0
+    for file in files:
+        data = read_bytes(file)
+        if b'"shapes"' not in data and path.is_dir():
+            builder.note(
+                str(file.relative_to(root)), "left out: it is not a LabelMe file"
+            )
+            continue
+        found += 1
+        _read_file(parse_json(data, file, File), file, builder, finder)
+    if not found:
+        raise DataError(
+            f"{path} has no LabelMe file.",
+            "LabelMe writes one .json beside each image.",
+        )
+    return builder.build()
+
+
+def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> None:
+    place: Source = finder.find(content.imagePath, file.parent)
+    name = content.imagePath.replace("\\", "/").rsplit("/", 1)[-1]
+    if isinstance(place, Path) and not place.is_file() and content.imageData:
+        width, height = _size_of(_embedded(file, content.imageData), file)
+        content.imageWidth, content.imageHeight = (
+            content.imageWidth or width,
+            content.imageHeight or height,
+        )
+        # The image is read again when it is written: thousands of them do not fit in memory.
+        place = lambda: _embedded(
+            file, parse_json(read_bytes(file), file, File).imageData or ""
+        )
+        folder = file.parent.relative_to(builder.root).as_posix()
+        name = name if folder == "." else f"{folder}/{name}"
+    try:
+        image = builder.image(place, name, content.imageWidth, content.imageHeight)
+    except DataError as error:
+        raise DataError(f"{file}: {error.message}", error.remedy) from None
+    groups: dict[object, list[tuple[str, Shape, Polygons | RLE]]] = {}
+    width, height = image.size or (0, 0)
+    for index, shape in enumerate(content.shapes):
+        item = f"{file.name}, shapes[{index}] ({shape.label})"
+        try:
+            mask = parse_shape(shape, width, height)
+        except DataError as error:
+            builder.note(item, f"left out: {error.message}")
+            continue
+        key = index if shape.group_id is None else (shape.label, shape.group_id)
+        groups.setdefault(key, []).append((item, shape, mask))
+    for parts in groups.values():
+        item, shape, mask = parts[0]
+        if len(parts) > 1:
+            try:
+                mask = merge_parts([m for _, _, m in parts], width, height)
+            except DataError as error:
+                builder.note(item, f"left out: {error.message}")
+                continue
+        box = shape.shape_type == "rectangle" and len(parts) == 1
+        builder.add(
+            item,
+            image,
+            shape.label,
+            mask,
+            group_id=shape.group_id,
+            flags=shape.flags or None,
+            description=shape.description or None,
+            labelme_shape="rectangle" if box else None,
+        )
+
+
+def _size_of(data: bytes, file: Path) -> tuple[int, int]:
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
+    except Exception as error:  # whatever broken image data leads Pillow to
+        raise DataError(
+            f"{file}: the embedded image cannot be read ({error})."
+        ) from None
+
+
+def shapes_of(
+    annotation: Annotation, name: str, image: Image, group: int | None
+) -> list[dict[str, Any]]:
+    """An object as LabelMe shapes: a polygon each part, one `mask` shape for what polygons cannot hold."""
+    segmentation = annotation.segmentation
+    width, height = image.size or (0, 0)
+    base: dict[str, Any] = {
+        "label": name,
+        "group_id": group,
+        "description": "",
+        "flags": {},
+        "mask": None,
+    }
+    if segmentation is None:
+        if not isinstance(annotation.bbox, list) or len(annotation.bbox) != 4:
+            raise DataError("It has neither mask nor box.")
+        x, y, w, h = annotation.bbox
+        return [{**base, "shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}]
+    if isinstance(segmentation, list):
+        pairs = [
+            [list(p) for p in zip(s[::2], s[1::2], strict=True)] for s in segmentation
+        ]
+        return [{**base, "shape_type": "polygon", "points": p} for p in pairs]
+    bitmap = to_bitmap(segmentation, width, height)
+    outer, holes = trace(bitmap)
+    if len(outer) == 1 and not holes:
+        points = np.reshape(outer[0], (-1, 2)).tolist()
+        return [{**base, "shape_type": "polygon", "points": points}]
+    rows, columns = (
+        np.flatnonzero(bitmap.any(axis=1)),
+        np.flatnonzero(bitmap.any(axis=0)),
+    )
+    if not len(rows):
+        raise DataError("Its mask is empty.")
+    x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+    from PIL import Image as Pillow
+
+    buffer = io.BytesIO()
+    Pillow.fromarray(bitmap[y0 : y1 + 1, x0 : x1 + 1] != 0).save(buffer, "PNG")
+    mask = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return [
+        {**base, "shape_type": "mask", "points": [[x0, y0], [x1, y1]], "mask": mask}
+    ]
+
+
+def write(
+    dataset: Dataset,
+    sources: dict[Id, Source],
+    folder: Path,
+    notes: list[Note],
+    images: bool = True,
+) -> None:
+    """Writes a folder of images, each with its LabelMe file.
+
+    Args:
+        dataset: What to write.
+        sources: Where the images are.
+        folder: An empty folder.
+        notes: Gets what LabelMe cannot hold.
+        images: Whether the images come along.
+    """
+    from cvtk.data.place import copy_image
+
+    names = {category.id: category.name for category in dataset.categories}
+    by_image, taken = dataset.by_image(), set()
+    for image in dataset.images:
+        target = folder / image.file_name
+        file = target.with_suffix(".json")
+        if file in taken:  # a.jpg beside a.png
+            file = target.with_name(target.name + ".json")
+        taken.add(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if images:
+            copy_image(sources.get(image.id), target)
+        shapes: list[dict[str, Any]] = []
+        for group, annotation in enumerate(by_image[image.id], 1):
+            item = f"annotation {annotation.id} ({image.file_name})"
+            try:
+                found = shapes_of(
+                    annotation, names.get(annotation.category_id, ""), image, None
+                )
+            except DataError as error:
+                notes.append(Note(item, f"left out: {error.message}"))
+                continue
+            if annotation.is_crowd:
+                notes.append(
+                    Note(
+                        item,
+                        "LabelMe has no crowds: it is an object like any other now",
+                    )
+                )
+            shapes += (
+                [{**shape, "group_id": group} for shape in found]
+                if len(found) > 1
+                else found
+            )
+        width, height = image.size or (None, None)
+        content: dict[str, Any] = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": target.name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))

@@ -1,0 +1,253 @@
+"""Label Studio's JSON export (https://labelstud.io/guide/task_format): coordinates in percent of the image.
+
+Brush masks are packed with the run-length code of https://github.com/thi-ng/umbrella (rle-pack).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from cvtk.data.coco import parse_json, read_bytes
+from cvtk.data.formats.base import Builder, Converted, Finder
+from cvtk.data.images import SUFFIXES, probe
+from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
+from cvtk.data.model import RLE, Image, Polygons
+from cvtk.errors import DataError
+
+
+class Result(Struct):
+    """One region."""
+
+    type: str
+    value: dict[str, Any]
+    original_width: int | None = None
+    original_height: int | None = None
+
+
+class Work(Struct):
+    """What one person drew."""
+
+    result: list[Result] = []
+    was_cancelled: bool = False
+
+
+class Task(Struct):
+    """One image."""
+
+    data: dict[str, Any]
+    id: int | str | None = None
+    annotations: list[Work] | None = None
+    completions: list[Work] | None = None
+    file_upload: str | None = None
+
+
+class _Bits:
+    """A stream of bits, the highest of each byte first; 64 bytes at a time, since long numbers are slow."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at, self.value, self.left = data, 0, 0, 0
+
+    def read(self, count: int) -> int:
+        """The next `count` bits as a number."""
+        while count > self.left:
+            part = self.data[self.at : self.at + 64]
+            if not part:
+                raise DataError("The brush mask was cut off.")
+            self.at += len(part)
+            self.value = (self.value & ((1 << self.left) - 1)) << (
+                8 * len(part)
+            ) | int.from_bytes(part, "big")
+            self.left += 8 * len(part)
+        self.left -= count
+        return (self.value >> self.left) & ((1 << count) - 1)
+
+
+def decode_brush(code: list[int], width: int, height: int) -> NDArray[np.uint8]:
+    """A brush's `rle` as (height, width) uint8, 0 outside.
+
+    The code is a header (32 bits: the count of values; 5: the bits of a value less 1; four times 4: the bits of
+    a run length, less 1), then blocks: one bit whether a run, two bits which of the four lengths, the length
+    less 1, and either one value or that many. Values are red, green, blue and alpha of each pixel.
+
+    Raises:
+        DataError: It is not such a code, or not of this size.
+    """
+    require_size(width, height)
+    if not all(isinstance(v, int) and 0 <= v <= 255 for v in code):
+        raise DataError("The brush mask is not a list of bytes.")
+    total, bits = 4 * width * height, _Bits(bytes(code))
+    count = bits.read(32)
+    if count != total:
+        raise DataError(
+            f"The brush mask has {count} values, its image {width} x {height} needs {total}."
+        )
+    size = bits.read(5) + 1
+    lengths = [bits.read(4) + 1 for _ in range(4)]
+    out = np.zeros(total, np.uint8)
+    at = 0
+    while at < total:
+        run = bits.read(1)
+        end = at + 1 + bits.read(lengths[bits.read(2)])
+        if end > total:
+            raise DataError("The brush mask runs out of its image.")
+        if run:
+            out[at:end] = min(bits.read(size), 255)
+        else:
+            out[at:end] = [min(bits.read(size), 255) for _ in range(end - at)]
+        at = end
+    return out.reshape(height, width, 4)[..., 3]
+
+
+def parse_region(
+    result: Result, width: int, height: int
+) -> tuple[Polygons | RLE, str] | None:
+    """The mask and the class of a region; None where it is no shape but a choice or a text.
+
+    Raises:
+        DataError: It is a point or a line, or a number is missing.
+    """
+    value, kind = result.value, result.type.removesuffix("labels")
+    labels = value.get(result.type) or next(
+        (v for k, v in value.items() if k.endswith("labels")), None
+    )
+    name = (
+        labels[0]
+        if isinstance(labels, list) and labels and isinstance(labels[0], str)
+        else ""
+    )
+
+    def percent(key: str, scale: int) -> float:
+        found = value.get(key)
+        if (
+            isinstance(found, bool)
+            or not isinstance(found, (int, float))
+            or abs(found) > 1e6
+        ):
+            raise DataError(
+                f"The {kind} has no number {key!r}, but {str(found)[:50]!r}."
+            )
+        return float(found) * scale / 100
+
+    turn = value.get("rotation") or 0
+    if isinstance(turn, bool) or not isinstance(turn, (int, float)) or abs(turn) > 1e6:
+        raise DataError(f"The rotation is {str(turn)[:50]!r}, not a number.")
+    if kind == "rectangle":
+        box = (
+            percent("x", width),
+            percent("y", height),
+            percent("width", width),
+            percent("height", height),
+        )
+        return [turned_box(*box, turn, about_centre=False)], name
+    if kind == "ellipse":
+        centre, radii = (
+            (percent("x", width), percent("y", height)),
+            ("radiusX", "radiusY"),
+        )
+        return [
+            ellipse_polygon(
+                *centre, percent(radii[0], width), percent(radii[1], height), turn
+            )
+        ], name
+    if kind == "polygon":
+        points = value.get("points")
+        if not isinstance(points, list) or not all(_is_pair(p) for p in points):
+            raise DataError("The polygon's points are not pairs of numbers.")
+        return [
+            [
+                float(v) * s / 100
+                for p in points
+                for v, s in zip(p, (width, height), strict=True)
+            ]
+        ], name
+    if kind == "brush":
+        code = value.get("rle")
+        if not isinstance(code, list):
+            raise DataError("The brush has no 'rle'.")
+        return from_bitmap(decode_brush(code, width, height)), name
+    if kind in ("choices", "textarea", "rating", "labels", ""):
+        return None
+    raise DataError(f"A {kind!r} has no area, so it cannot be a mask.")
+
+
+def _is_pair(point: Any) -> bool:
+    return (
+        isinstance(point, list)
+        and len(point) == 2
+        and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e6
+            for v in point
+        )
+    )
+
+
+def image_name(task: Task, item: str) -> str:
+    """The file name of a task's image: without server, folders of uploads, and the tool's prefix."""
+    texts = [v for v in task.data.values() if isinstance(v, str)]
+    for text in texts:
+        url = urlparse(text)
+        query = parse_qs(url.query).get("d")  # /data/local-files/?d=folder/name.jpg
+        name = unquote(query[0] if query else url.path)
+        if Path(name).suffix.lower() in SUFFIXES:
+            return name
+    raise DataError(f"{item} has no image in its 'data'.", "Export image tasks only.")
+
+
+def read(path: Path) -> Converted:
+    """Reads a Label Studio export (JSON, not JSON-MIN)."""
+    tasks = parse_json(read_bytes(path), path, list[Task])
+    builder, finder = Builder(path.parent), Finder(path.parent)
+    for index, task in enumerate(tasks):
+        item = f"{path}: task {task.id if task.id is not None else index + 1}"
+        name = image_name(task, item)
+        place = finder.find(name)
+        bare = re.sub(r"^[0-9a-f]{8}-", "", name.rsplit("/", 1)[-1])
+        if not place.is_file():  # uploads get eight digits before their name
+            place = finder.find(bare)
+        done = [
+            w for w in task.annotations or task.completions or [] if not w.was_cancelled
+        ]
+        results = done[0].result if done else []
+        if len(done) > 1:
+            builder.note(item, f"{len(done)} people labelled it; the first was taken")
+        sized = [r for r in results if r.original_width and r.original_height]
+        width, height = (
+            (sized[0].original_width, sized[0].original_height)
+            if sized
+            else (None, None)
+        )
+        try:
+            if not sized and probe(place, decode=False).error:
+                raise DataError(
+                    f"{bare}: its image is missing, and no region says its size.",
+                    "Put it there.",
+                )
+            image = builder.image(place, bare, width, height)
+        except DataError as error:
+            raise DataError(f"{item}: {error.message}", error.remedy) from None
+        _read_regions(results, image, item.split(": ", 1)[1], builder)
+    return builder.build()
+
+
+def _read_regions(
+    results: list[Result], image: Image, item: str, builder: Builder
+) -> None:
+    width, height = image.size or (0, 0)
+    for index, result in enumerate(results):
+        name = f"{item}, result[{index}]"
+        try:
+            found = parse_region(result, width, height)
+        except DataError as error:
+            builder.note(name, f"left out: {error.message}")
+            continue
+        if found is None:
+            builder.note(name, f"left out: {result.type!r} is not of a region")
+        else:
+            builder.add(name, image, found[1], found[0])
