@@ -25,23 +25,39 @@ def measure(command: list[str]) -> tuple[float, float, int]:
         pid = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
         _, status, usage = os.wait4(pid, 0)
         seconds = perf_counter() - start
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes on macOS, else KiB
+    peak = usage.ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )  # bytes on macOS, else KiB
     return seconds, peak / 1e6, os.waitstatus_to_exitcode(status)
 
 
 def main(runs: int) -> int:
     python, cvtk = sys.executable, str(Path(sys.executable).with_name("cvtk"))
     failed = False
-    print(f"{'command':<32}{'seconds':>9}{'limit':>7}{'MB':>9}{'limit':>7}   (best of {runs})")
+    print(
+        f"{'command':<32}{'seconds':>9}{'limit':>7}{'MB':>9}{'limit':>7}   (best of {runs})"
+    )
     with tempfile.TemporaryDirectory() as folder:
         script = str(Path(folder) / "segm.py")
         table = {
             "python -c pass": ([python, "-c", "pass"], False),
             "python -c 'import cvtk'": ([python, "-c", "import cvtk"], True),
             "cvtk --help": ([cvtk, "--help"], True),
-            "cvtk create": ([cvtk, "create", "--script", script, "--task", "segm", "--force"], True),
+            "cvtk create": (
+                [cvtk, "create", "--script", script, "--task", "segm", "--force"],
+                True,
+            ),
             "cvtk create --vanilla": (
-                [cvtk, "create", "--script", script, "--task", "segm", "--vanilla", "--force"],
+                [
+                    cvtk,
+                    "create",
+                    "--script",
+                    script,
+                    "--task",
+                    "segm",
+                    "--vanilla",
+                    "--force",
+                ],
                 True,
             ),
             "python -c 'import torch'": ([python, "-c", "import torch"], False),
@@ -50,11 +66,17 @@ def main(runs: int) -> int:
             measured = [measure(command) for _ in range(runs)]
             seconds, peak = min(m[0] for m in measured), min(m[1] for m in measured)
             code = max(abs(m[2]) for m in measured)
-            bad = code != 0 or (limited and (seconds > LIMIT_SECONDS or peak > LIMIT_MB))
+            bad = code != 0 or (
+                limited and (seconds > LIMIT_SECONDS or peak > LIMIT_MB)
+            )
             failed |= bad
             limits = (f"{LIMIT_SECONDS}", f"{LIMIT_MB:.0f}") if limited else ("", "")
-            remark = f"   exit code {code}" if code else "   PAST THE LIMIT" if bad else ""
-            print(f"{name:<32}{seconds:>9.3f}{limits[0]:>7}{peak:>9.1f}{limits[1]:>7}{remark}")
+            remark = (
+                f"   exit code {code}" if code else "   PAST THE LIMIT" if bad else ""
+            )
+            print(
+                f"{name:<32}{seconds:>9.3f}{limits[0]:>7}{peak:>9.1f}{limits[1]:>7}{remark}"
+            )
     return int(failed)
 
 

@@ -37,7 +37,9 @@ def test_trace_sees_a_hole_and_the_border():
     assert trace(ring)[1]
 
 
-@pytest.mark.parametrize(("crowd", "packed"), [(False, False), (False, True), (True, False)])
+@pytest.mark.parametrize(
+    ("crowd", "packed"), [(False, False), (False, True), (True, False)]
+)
 def test_each_form_of_a_mask_is_the_mask(crowd, packed):
     mask = np.zeros((9, 8), bool)
     mask[2:6, 3:8] = True
@@ -53,11 +55,15 @@ def test_the_data_set_holds_what_real_ones_hold(demo):
     for path, count in ((demo.train, 4), (demo.valid, 3), (demo.test, 3)):
         coco = COCO(str(path))
         assert len(coco.imgs) == count
-        assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == demo.label.read_text().split()
+        assert [
+            c["name"] for c in coco.loadCats(coco.getCatIds())
+        ] == demo.label.read_text().split()
         for image in coco.imgs.values():
             with Image.open(path.parent / image["file_name"]) as photo:
                 assert photo.size == (image["width"], image["height"])
-        assert len(coco.getAnnIds(imgIds=[count])) == 0, "the last image has no annotations"
+        assert len(coco.getAnnIds(imgIds=[count])) == 0, (
+            "the last image has no annotations"
+        )
         crowds = [a for a in coco.anns.values() if a["iscrowd"]]
         assert len(crowds) == 1
         for a in coco.anns.values():
@@ -82,7 +88,9 @@ def test_masks_are_what_is_seen_so_they_never_overlap(demo):
 def test_the_seed_decides_the_pixels(tmp_path):
     def read(name, seed):
         files = make_demo(tmp_path / name, images=(1, 1, 1), size=(64, 48), seed=seed)
-        return files.train.read_bytes(), next((files.train.parent / "images").iterdir()).read_bytes()
+        return files.train.read_bytes(), next(
+            (files.train.parent / "images").iterdir()
+        ).read_bytes()
 
     first = read("a", 3)
     assert read("b", 3) == first
@@ -92,19 +100,31 @@ def test_the_seed_decides_the_pixels(tmp_path):
 def test_nothing_is_overwritten_without_force(tmp_path):
     make_demo(tmp_path, images=(1, 1, 1), size=(64, 48))
     before = (tmp_path / "train" / "segm.json").read_text()
-    with pytest.raises(FileError, match=r"already holds label\.txt, train, valid, test.*--force"):
+    with pytest.raises(
+        FileError, match=r"already holds label\.txt, train, valid, test.*--force"
+    ):
         make_demo(tmp_path, images=(1, 1, 1), size=(64, 48), seed=9)
     assert (tmp_path / "train" / "segm.json").read_text() == before
     (tmp_path / "mine.txt").write_text("kept")
     make_demo(tmp_path, images=(2, 1, 1), size=(64, 48), force=True)
-    assert len(json.loads((tmp_path / "train" / "segm.json").read_text())["images"]) == 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["label.txt", "mine.txt", "test", "train", "valid"]
+    assert (
+        len(json.loads((tmp_path / "train" / "segm.json").read_text())["images"]) == 2
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "label.txt",
+        "mine.txt",
+        "test",
+        "train",
+        "valid",
+    ]
 
 
 @pytest.mark.train
 def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     said = []
-    stats = run_demo(tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, say=said.append)
+    stats = run_demo(
+        tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, say=said.append
+    )
     commands = [line for line in said if line.startswith("$ ")]
     assert [line.split()[1:4] for line in commands] == [
         ["cvtk", "create", "--script"],
@@ -114,11 +134,15 @@ def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     ]
     assert "On 3 test images with" in said[-1]
     outputs = tmp_path / "fruit" / "outputs"
-    assert json.loads((outputs / "test" / "test_stats.json").read_text())["stats"] == stats
+    assert (
+        json.loads((outputs / "test" / "test_stats.json").read_text())["stats"] == stats
+    )
     assert (outputs / "fruit.pth").is_file()
     with Image.open(outputs / "pictures.png") as sheet:
         assert sheet.size == (2 * 320 + 6, 240), "the two pictures after the first"
-    with pytest.raises(FileError, match=r"already holds label\.txt, .*outputs.*--force"):
+    with pytest.raises(
+        FileError, match=r"already holds label\.txt, .*outputs.*--force"
+    ):
         run_demo(tmp_path / "fruit")
     assert "Traceback" not in capfd.readouterr().err
 
@@ -126,7 +150,9 @@ def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
 def test_a_command_that_fails_is_named(tmp_path, capfd):
     script = tmp_path / "segm.py"
     script.write_text("raise SystemExit('no such thing')")
-    with pytest.raises(CvtkError, match=r"'python segm\.py train' ended with exit code 1.*cvtk doctor"):
+    with pytest.raises(
+        CvtkError, match=r"'python segm\.py train' ended with exit code 1.*cvtk doctor"
+    ):
         _run(script, "train --label 'a b.txt'", lambda line: None)
     assert "no such thing" in capfd.readouterr().err
 

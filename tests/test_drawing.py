@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.drawing import _edge, can_write, class_colour, draw_objects, font_for, load_image, writable
+from cvtk.drawing import (
+    _edge,
+    can_write,
+    class_colour,
+    draw_objects,
+    font_for,
+    load_image,
+    writable,
+)
 from cvtk.errors import DataError, FileError
 
 
@@ -30,7 +38,9 @@ def test_a_mask_is_painted_inside_and_nowhere_else():
     mask[10:30, 20:50] = 1
     image = np.full((40, 60, 3), 100, np.uint8)
     box = np.array([[20, 10, 30, 20]])
-    drawn = np.asarray(draw_objects(image, bboxes=box, labels=np.array([0]), texts=[""], masks=[mask]))
+    drawn = np.asarray(
+        draw_objects(image, bboxes=box, labels=np.array([0]), texts=[""], masks=[mask])
+    )
     changed = (drawn != 100).any(axis=2)
     np.testing.assert_array_equal(changed, mask == 1)
     inside = 0.58 * 100 + 0.42 * np.array(class_colour(0))
@@ -41,16 +51,29 @@ def test_a_mask_is_painted_inside_and_nowhere_else():
 def test_the_outline_leaves_out_what_the_border_cuts():
     mask = np.zeros((5, 5), bool)
     mask[:, :3] = True
-    np.testing.assert_array_equal(np.argwhere(_edge(mask, 1)), [[y, 2] for y in range(5)])
+    np.testing.assert_array_equal(
+        np.argwhere(_edge(mask, 1)), [[y, 2] for y in range(5)]
+    )
 
 
 @pytest.mark.parametrize(
-    "box", [[0, 0, 30, 20], [100, 70, 20, 10], [-5, -5, 200, 200], [119, 79, 1, 1], [50, 40, 0, 0]]
+    "box",
+    [
+        [0, 0, 30, 20],
+        [100, 70, 20, 10],
+        [-5, -5, 200, 200],
+        [119, 79, 1, 1],
+        [50, 40, 0, 0],
+    ],
 )
 def test_a_label_stays_inside_the_image(box):
     blank = Image.new("RGB", (120, 80))
-    with_text = draw_objects(blank, bboxes=np.array([box]), labels=np.array([3]), texts=["ab 0.50"])
-    without = draw_objects(blank, bboxes=np.array([box]), labels=np.array([3]), texts=[""])
+    with_text = draw_objects(
+        blank, bboxes=np.array([box]), labels=np.array([3]), texts=["ab 0.50"]
+    )
+    without = draw_objects(
+        blank, bboxes=np.array([box]), labels=np.array([3]), texts=[""]
+    )
     differs = (np.asarray(with_text) != np.asarray(without)).any(axis=2)
     assert differs.sum() > 100, "a plate of some size, even where the box is cut"
 
@@ -59,14 +82,20 @@ def test_labels_make_room_for_each_other():
     blank = Image.new("RGB", (200, 200))
     boxes = np.array([[50, 50, 100, 100], [50, 50, 100, 100]])
     one = draw_objects(blank, bboxes=boxes[:1], labels=np.array([0]), texts=["aaa"])
-    two = draw_objects(blank, bboxes=boxes, labels=np.array([0, 0]), texts=["aaa", "bbb"])
-    plates = [(np.asarray(image) == class_colour(0)).all(axis=2).sum() for image in (one, two)]
+    two = draw_objects(
+        blank, bboxes=boxes, labels=np.array([0, 0]), texts=["aaa", "bbb"]
+    )
+    plates = [
+        (np.asarray(image) == class_colour(0)).all(axis=2).sum() for image in (one, two)
+    ]
     assert plates[1] > plates[0] + 50
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16", "LA"])
 def test_every_kind_of_image_is_read_as_rgb(tmp_path, mode):
-    Image.new(mode, (5, 4)).save(tmp_path / "a.tif" if mode in ("CMYK", "I;16") else tmp_path / "a.png")
+    Image.new(mode, (5, 4)).save(
+        tmp_path / "a.tif" if mode in ("CMYK", "I;16") else tmp_path / "a.png"
+    )
     image = load_image(next(tmp_path.iterdir()))
     assert (image.mode, image.size) == ("RGB", (5, 4))
 

@@ -31,7 +31,10 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 def test_an_existing_file_needs_force(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(FileError, match=r"a\.txt exists already.*--force"), written_whole(path):
+    with (
+        pytest.raises(FileError, match=r"a\.txt exists already.*--force"),
+        written_whole(path),
+    ):
         pass
     with written_whole(path, force=True) as part:
         part.write_text("new")
@@ -40,5 +43,8 @@ def test_an_existing_file_needs_force(tmp_path):
 
 def test_a_folder_that_is_a_file_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileError, match="cannot be written"), written_whole(tmp_path / "file" / "a.txt"):
+    with (
+        pytest.raises(FileError, match="cannot be written"),
+        written_whole(tmp_path / "file" / "a.txt"),
+    ):
         pass

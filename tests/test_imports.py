@@ -13,7 +13,16 @@ import cvtk
 
 SOURCE = Path(cvtk.__file__).parent
 
-HEAVY = ("torch", "torchvision", "mmcv", "mmdet", "mmengine", "mim", "pandas", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "mmcv",
+    "mmdet",
+    "mmengine",
+    "mim",
+    "pandas",
+    "matplotlib",
+)
 
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
@@ -39,7 +48,11 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(here[: len(here) - node.level]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
-            names = [f"cvtk.{alias.name}" for alias in node.names] if module == "cvtk" else [module]
+            names = (
+                [f"cvtk.{alias.name}" for alias in node.names]
+                if module == "cvtk"
+                else [module]
+            )
         else:
             continue
         for name in names:
@@ -47,7 +60,9 @@ def imported(path):
                 yield name.split(".")[1]
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
 def test_imports_run_one_way(path):
     part = path.relative_to(SOURCE).with_suffix("").parts[0]
     if part == "__init__":
@@ -56,7 +71,9 @@ def test_imports_run_one_way(path):
     assert part in RANK, f"{part} has no layer yet; give it one above"
     for name in set(imported(path)) - {part, "__version__"}:
         assert name in RANK, f"{path} imports cvtk.{name}, which has no layer"
-        assert RANK[name] < RANK[part], f"{path} imports cvtk.{name}, which is not below it"
+        assert RANK[name] < RANK[part], (
+            f"{path} imports cvtk.{name}, which is not below it"
+        )
 
 
 def test_the_operators_know_nothing_of_cvtk_but_its_errors():
@@ -80,13 +97,21 @@ def run(code, *args):
     """Runs code in a fresh process that fails when something heavy was loaded."""
     script = REPORT.format(code=code)
     return subprocess.run(
-        [sys.executable, "-c", script, *map(str, args)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
 @pytest.mark.parametrize(
     "code",
-    ["import cvtk", "import cvtk; dir(cvtk)", "from cvtk.demo import make_demo", "import cvtk.results"],
+    [
+        "import cvtk",
+        "import cvtk; dir(cvtk)",
+        "from cvtk.demo import make_demo",
+        "import cvtk.results",
+    ],
 )
 def test_light_imports(code):
     done = run(code)
@@ -111,7 +136,10 @@ def test_light_imports(code):
     ids=" ".join,
 )
 def test_light_commands(args, tmp_path):
-    done = run("from cvtk.cli import main; main()", *(arg.format(folder=tmp_path) for arg in args))
+    done = run(
+        "from cvtk.cli import main; main()",
+        *(arg.format(folder=tmp_path) for arg in args),
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

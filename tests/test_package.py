@@ -22,7 +22,16 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory):
     """The wheel, unpacked as pip would unpack it."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        str(folder),
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (file,) = folder.glob("cvtk-*.whl")
     with zipfile.ZipFile(file) as archive:
@@ -39,11 +48,18 @@ def test_the_wheel_holds_package_templates_and_hook(wheel):
         }
 
     package = files(wheel / "cvtk")
-    assert package == files(ROOT / "src" / "cvtk") | {f"templates/{f}" for f in files(ROOT / "templates")}
+    assert package == files(ROOT / "src" / "cvtk") | {
+        f"templates/{f}" for f in files(ROOT / "templates")
+    }
     assert {"py.typed", "__init__.py"} <= package
     assert any(f.startswith("templates/") for f in package)
     top = {p.name for p in wheel.iterdir()}
-    assert top == {"cvtk", f"cvtk-{cvtk.__version__}.dist-info", "_cvtk_mmcv_ops.py", "_cvtk_mmcv_ops.pth"}
+    assert top == {
+        "cvtk",
+        f"cvtk-{cvtk.__version__}.dist-info",
+        "_cvtk_mmcv_ops.py",
+        "_cvtk_mmcv_ops.pth",
+    }
 
 
 def test_the_metadata(wheel):
@@ -52,7 +68,9 @@ def test_the_metadata(wheel):
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Version"] == cvtk.__version__ == importlib.metadata.version("cvtk")
     assert metadata["Requires-Python"] == ">=3.10"
-    light = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    light = [
+        line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line
+    ]
     assert not [line for line in light if re.match(r"(torch|onedl|mm|opencv)", line)]
     assert (info / "licenses" / "LICENSE").is_file()
 
@@ -69,22 +87,30 @@ def test_the_installed_wheel_finds_its_templates(wheel, tmp_path, task):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.splitlines()[0]) == wheel / "cvtk" / "__init__.py", "the wheel, not the checkout"
+    assert Path(done.stdout.splitlines()[0]) == wheel / "cvtk" / "__init__.py", (
+        "the wheel, not the checkout"
+    )
     assert script.is_file()
 
 
 def test_python_starts_without_a_word():
-    done = subprocess.run([sys.executable, "-c", "pass"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "pass"], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_changelog_knows_this_version():
-    assert f"## {cvtk.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {cvtk.__version__}" in (ROOT / "CHANGELOG.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_every_direct_requirement_is_pinned():
     pinned = {
-        line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+        line.split("==")[0]
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
     }
     required = {
         re.split(r"[<>=!~ ;\[]", line)[0].lower().replace("_", "-")

@@ -13,7 +13,14 @@ from pycocotools.cocoeval import COCOeval
 
 from cvtk.drawing import load_image
 from cvtk.errors import FileError
-from cvtk.results import Result, coco_document, decode_mask, draw, encode_mask, write_instances
+from cvtk.results import (
+    Result,
+    coco_document,
+    decode_mask,
+    draw,
+    encode_mask,
+    write_instances,
+)
 
 CLASSES, IDS = ("leaf", "fruit"), (3, 7)
 
@@ -42,13 +49,18 @@ def result(tmp_path):
 @pytest.fixture
 def boxes(result):
     """The same from a detector."""
-    return Result(result.path, 6, 8, CLASSES, IDS, result.labels, result.scores, result.bboxes)
+    return Result(
+        result.path, 6, 8, CLASSES, IDS, result.labels, result.scores, result.bboxes
+    )
 
 
 def test_masks_are_packed_as_pycocotools_packs_them():
     mask = np.random.default_rng(0).random((7, 9)) < 0.5
     rle = encode_mask(mask)
-    assert rle["counts"].encode() == coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    assert (
+        rle["counts"].encode()
+        == coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    )
     json.dumps(rle)
     np.testing.assert_array_equal(decode_mask(rle), mask)
 
@@ -58,7 +70,9 @@ def test_to_dicts(result, boxes):
     assert (leaf["category"], leaf["category_id"], leaf["score"]) == ("leaf", 3, 0.9)
     assert fruit["bbox"] == [5, 3, 2, 3]
     assert fruit["mask"].dtype == np.uint8
-    np.testing.assert_array_equal(np.argwhere(fruit["mask"]), [[y, x] for y in (3, 4, 5) for x in (5, 6)])
+    np.testing.assert_array_equal(
+        np.argwhere(fruit["mask"]), [[y, x] for y in (3, 4, 5) for x in (5, 6)]
+    )
     assert [d["mask"] for d in boxes.to_dicts()] == [None, None]
 
 
@@ -66,7 +80,12 @@ def test_indexing_and_filter(result):
     assert len(result) == 2
     assert result.filter(0.4).names == ["leaf", "fruit"], "the limit itself is kept"
     assert result.filter(0.5).names == ["leaf"]
-    assert result[result.labels == 1].names == result[1].names == result[[1]].names == ["fruit"]
+    assert (
+        result[result.labels == 1].names
+        == result[1].names
+        == result[[1]].names
+        == ["fruit"]
+    )
     assert result[::-1].scores.tolist() == [0.4, 0.9]
     assert result[1].masks == [result.masks[1]]
     nothing = result.filter(1.1)
@@ -79,7 +98,10 @@ def test_empty(result):
     none = Result.empty(result.path, 6, 8, CLASSES, IDS)
     assert (len(none), none.masks, none.to_coco()) == (0, [], [])
     assert Result.empty(result.path, 6, 8, CLASSES, IDS, with_masks=False).masks is None
-    assert draw(load_image(result.path), none).tobytes() == load_image(result.path).tobytes()
+    assert (
+        draw(load_image(result.path), none).tobytes()
+        == load_image(result.path).tobytes()
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +111,10 @@ def test_empty(result):
         ({"labels": [0, 2]}, "not an index of the 2 classes"),
         ({"labels": [-1, 0]}, "not an index"),
         ({"category_ids": (1,)}, "2 classes but 1 category ids"),
-        ({"masks": [{"size": [8, 6], "counts": "0"}] * 2}, r"mask 0 has size \[8, 6\], not \[6, 8\]"),
+        (
+            {"masks": [{"size": [8, 6], "counts": "0"}] * 2},
+            r"mask 0 has size \[8, 6\], not \[6, 8\]",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(result, change, message):
@@ -116,13 +141,19 @@ def test_coco_annotations_have_the_area_of_the_mask(result, boxes):
     assert boxes.to_coco()[1]["area"] == 6
 
 
-def test_pycocotools_loads_the_document_and_scores_it_perfect_against_itself(result, tmp_path):
+def test_pycocotools_loads_the_document_and_scores_it_perfect_against_itself(
+    result, tmp_path
+):
     results = [result, Result.empty(tmp_path / "none.png", 6, 8, CLASSES, IDS), result]
     path = tmp_path / "out" / "instances.json"
     assert write_instances(path, iter(results), CLASSES, IDS) == 4
     document = json.loads(path.read_text())
     assert document == coco_document(results, CLASSES, IDS)
-    assert [i["file_name"] for i in document["images"]] == ["photo.png", "none.png", "photo.png"]
+    assert [i["file_name"] for i in document["images"]] == [
+        "photo.png",
+        "none.png",
+        "photo.png",
+    ]
     truth = COCO(str(path))
     assert len({a["id"] for a in document["annotations"]}) == 4
     for kind in ("segm", "bbox"):
@@ -157,7 +188,11 @@ def test_save_names_the_file_after_the_image_and_overwrites_nothing(result, tmp_
     assert result.save_to_img(out) == out / "photo.png"
     assert result.save_to_json(out) == out / "photo.json"
     assert result.save_to_img(out / "other.jpg") == out / "other.jpg"
-    assert sorted(p.name for p in out.iterdir()) == ["other.jpg", "photo.json", "photo.png"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "other.jpg",
+        "photo.json",
+        "photo.png",
+    ]
     for save in (result.save_to_img, result.save_to_json):
         with pytest.raises(FileError, match=r"exists already.*--force"):
             save(out)
@@ -172,9 +207,17 @@ def test_images_of_one_name_are_told_apart_by_their_folders(result, tmp_path):
     parts = {name: getattr(result, name) for name in Result.__dataclass_fields__}
     named = Result(**{**parts, "name": "plot 1/photo.png"})
     assert named.filter(0.5).name == "plot 1/photo.png"
-    assert named.save_to_img(tmp_path / "out") == tmp_path / "out" / "plot 1" / "photo.png"
-    assert named.save_to_json(tmp_path / "out") == tmp_path / "out" / "plot 1" / "photo.json"
-    assert coco_document([named], CLASSES, IDS)["images"][0]["file_name"] == "plot 1/photo.png"
+    assert (
+        named.save_to_img(tmp_path / "out") == tmp_path / "out" / "plot 1" / "photo.png"
+    )
+    assert (
+        named.save_to_json(tmp_path / "out")
+        == tmp_path / "out" / "plot 1" / "photo.json"
+    )
+    assert (
+        coco_document([named], CLASSES, IDS)["images"][0]["file_name"]
+        == "plot 1/photo.png"
+    )
 
 
 def test_a_photo_that_exif_turns_is_drawn_upright(tmp_path):
@@ -185,7 +228,15 @@ def test_a_photo_that_exif_turns_is_drawn_upright(tmp_path):
     mask = np.zeros((40, 20), bool)
     mask[30:40, 0:20] = True
     result = Result(
-        tmp_path / "turned.jpg", 40, 20, ("a",), (1,), [0], [1], [[0, 30, 20, 10]], [encode_mask(mask)]
+        tmp_path / "turned.jpg",
+        40,
+        20,
+        ("a",),
+        (1,),
+        [0],
+        [1],
+        [[0, 30, 20, 10]],
+        [encode_mask(mask)],
     )
     with Image.open(result.save_to_img(tmp_path / "out.png")) as drawn:
         pixels = np.asarray(drawn).astype(int)

@@ -68,7 +68,9 @@ def trace(mask: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
     ):
         edge = padded & ~np.roll(padded, (-dy, -dx), axis=(0, 1))
         for y, x in np.argwhere(edge) - 1:
-            after.setdefault((int(x) + x0, int(y) + y0), []).append((int(x) + x1, int(y) + y1))
+            after.setdefault((int(x) + x0, int(y) + y0), []).append(
+                (int(x) + x1, int(y) + y1)
+            )
     polygons, holes = [], False
     while after:
         start = here = next(iter(after))
@@ -96,7 +98,9 @@ def trace(mask: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
     return polygons, holes
 
 
-def annotation(mask: NDArray[np.bool_], category_id: int, *, crowd: bool, packed: bool) -> dict[str, Any]:
+def annotation(
+    mask: NDArray[np.bool_], category_id: int, *, crowd: bool, packed: bool
+) -> dict[str, Any]:
     """One COCO annotation, without its ids of image and annotation.
 
     Args:
@@ -113,9 +117,15 @@ def annotation(mask: NDArray[np.bool_], category_id: int, *, crowd: bool, packed
     if crowd:
         flat = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
         turns = np.flatnonzero(np.diff(flat))
-        segmentation = {"size": list(mask.shape), "counts": np.diff(turns, prepend=0).tolist()}
+        segmentation = {
+            "size": list(mask.shape),
+            "counts": np.diff(turns, prepend=0).tolist(),
+        }
     elif holes or packed:
-        segmentation = {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
+        segmentation = {
+            "size": list(mask.shape),
+            "counts": rle["counts"].decode("ascii"),
+        }
     return {
         "category_id": category_id,
         "segmentation": segmentation,
@@ -125,13 +135,21 @@ def annotation(mask: NDArray[np.bool_], category_id: int, *, crowd: bool, packed
     }
 
 
-def _make_split(folder: Path, name: str, count: int, size: tuple[int, int], seed: int) -> None:
+def _make_split(
+    folder: Path, name: str, count: int, size: tuple[int, int], seed: int
+) -> None:
     """Writes `name/segm.json` and `name/images/`: the first image has a crowd, the last of many is empty."""
     (folder / name / "images").mkdir(parents=True)
     document: dict[str, Any] = {
-        "info": {"description": f"Made-up fruit, drawn by cvtk demo (seed {seed})", "version": "1"},
+        "info": {
+            "description": f"Made-up fruit, drawn by cvtk demo (seed {seed})",
+            "version": "1",
+        },
         "licenses": [],
-        "categories": [{"id": i, "name": c, "supercategory": "fruit"} for i, c in enumerate(CLASSES, 1)],
+        "categories": [
+            {"id": i, "name": c, "supercategory": "fruit"}
+            for i, c in enumerate(CLASSES, 1)
+        ],
         "images": [],
         "annotations": [],
     }
@@ -142,10 +160,14 @@ def _make_split(folder: Path, name: str, count: int, size: tuple[int, int], seed
         photo, items = make_scene(rng, size, fruit=fruit, crowd=number == 1)
         file_name = f"images/{name}_{number:03d}.jpg"
         photo.save(folder / name / file_name, quality=92)
-        document["images"].append({"id": number, "file_name": file_name, "width": size[0], "height": size[1]})
+        document["images"].append(
+            {"id": number, "file_name": file_name, "width": size[0], "height": size[1]}
+        )
         for item in items:
             category_id = CLASSES.index(item.name) + 1
-            made = annotation(item.mask, category_id, crowd=item.crowd, packed=rng.random() < 0.15)
+            made = annotation(
+                item.mask, category_id, crowd=item.crowd, packed=rng.random() < 0.15
+            )
             document["annotations"].append(
                 {"id": len(document["annotations"]) + 1, "image_id": number, **made}
             )
@@ -179,7 +201,8 @@ def make_demo(
     present = [name for name in names if (folder / name).exists()]
     if present and not force:
         raise FileError(
-            f"{folder} already holds {', '.join(present)}.", "Choose another folder, or add --force."
+            f"{folder} already holds {', '.join(present)}.",
+            "Choose another folder, or add --force.",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,16 +210,21 @@ def make_demo(
             made = Path(temporary)
             for name, count in zip(SPLITS, images, strict=True):
                 _make_split(made, name, count, size, seed)
-            (made / "label.txt").write_text("".join(f"{c}\n" for c in CLASSES), encoding="utf-8")
+            (made / "label.txt").write_text(
+                "".join(f"{c}\n" for c in CLASSES), encoding="utf-8"
+            )
             for name in names:
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
                 (made / name).replace(folder / name)
     except OSError as error:
         raise FileError(
-            f"{folder}: {error.strerror or error}.", "Choose a folder that can be written."
+            f"{folder}: {error.strerror or error}.",
+            "Choose a folder that can be written.",
         ) from error
-    return DemoFiles(folder, folder / "label.txt", *(folder / name / "segm.json" for name in SPLITS))
+    return DemoFiles(
+        folder, folder / "label.txt", *(folder / name / "segm.json" for name in SPLITS)
+    )
 
 
 def run_demo(
@@ -233,20 +261,32 @@ def run_demo(
     start = time.monotonic()
     folder = Path(folder)
     script, outputs = folder / "segm.py", folder / "outputs"
-    present = [name for name in ("label.txt", *SPLITS, "segm.py", "outputs") if (folder / name).exists()]
+    present = [
+        name
+        for name in ("label.txt", *SPLITS, "segm.py", "outputs")
+        if (folder / name).exists()
+    ]
     if present and not force:
         raise FileError(
-            f"{folder} already holds {', '.join(present)}.", "Choose another --output, or add --force."
+            f"{folder} already holds {', '.join(present)}.",
+            "Choose another --output, or add --force.",
         )
-    if importlib.util.find_spec("mmdet") is None or importlib.util.find_spec("torch") is None:
-        raise InstallError("Training needs MMDetection.", 'Install it with: pip install "cvtk[mmdet]"')
+    if (
+        importlib.util.find_spec("mmdet") is None
+        or importlib.util.find_spec("torch") is None
+    ):
+        raise InstallError(
+            "Training needs MMDetection.", 'Install it with: pip install "cvtk[mmdet]"'
+        )
     from cvtk.scaffold import create_script
 
     say(f"1/5  Drawing {sum(images)} pictures of {', '.join(CLASSES)} in {folder}")
     files = make_demo(folder, images=images, seed=seed, force=force)
     shutil.rmtree(outputs, ignore_errors=True)
     say("\n2/5  Writing a script")
-    say(f"$ cvtk create --script {shlex.quote(str(script))} --task segm --model {MODEL}")
+    say(
+        f"$ cvtk create --script {shlex.quote(str(script))} --task segm --model {MODEL}"
+    )
     create_script(script, task="segm", model=MODEL, force=force)
     say(f"\n3/5  Training it from scratch, {epochs} epochs")
     _run(
@@ -263,8 +303,12 @@ def run_demo(
     _run(script, f"inference {model} --data test/images --output outputs/pictures", say)
 
     statistics = outputs / "test" / "test_stats.json"
-    stats: dict[str, float] = json.loads(statistics.read_text(encoding="utf-8"))["stats"]
-    sheet = contact_sheet(sorted((outputs / "pictures").glob("*.jpg"))[1:7], outputs / "pictures.png")
+    stats: dict[str, float] = json.loads(statistics.read_text(encoding="utf-8"))[
+        "stats"
+    ]
+    sheet = contact_sheet(
+        sorted((outputs / "pictures").glob("*.jpg"))[1:7], outputs / "pictures.png"
+    )
     test = json.loads(files.test.read_text(encoding="utf-8"))
     fruit = sum(not a["iscrowd"] for a in test["annotations"])
     say(
@@ -283,7 +327,9 @@ def _run(script: Path, arguments: str, say: Callable[[str], None]) -> None:
     """Shows a command of the script, and runs it in the script's folder."""
     say(f"$ python {script.name} {arguments}")
     sys.stdout.flush()
-    done = subprocess.run([sys.executable, script.name, *shlex.split(arguments)], cwd=script.parent)
+    done = subprocess.run(
+        [sys.executable, script.name, *shlex.split(arguments)], cwd=script.parent
+    )
     if done.returncode != 0:
         name = f"python {script.name} {shlex.split(arguments)[0]}"
         raise CvtkError(
@@ -304,9 +350,13 @@ def contact_sheet(pictures: list[Path], target: Path, columns: int = 3) -> Path:
     width, height = images[0].size
     gap = 6
     rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
+    sheet = Image.new(
+        "RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white"
+    )
     for index, image in enumerate(images):
-        sheet.paste(image, (index % columns * (width + gap), index // columns * (height + gap)))
+        sheet.paste(
+            image, (index % columns * (width + gap), index // columns * (height + gap))
+        )
     with written_whole(target, force=True) as part:
         sheet.save(part)
     return target

@@ -76,18 +76,26 @@ def load_image(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise FileError(f"{path}: no such image.", "Check the path.") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image that can be read.", "Replace or remove the file.") from error
+        raise DataError(
+            f"{path}: not an image that can be read.", "Replace or remove the file."
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: the image cannot be read ({error}).", "Replace the file.") from error
+        raise DataError(
+            f"{path}: the image cannot be read ({error}).", "Replace the file."
+        ) from error
 
 
 @functools.lru_cache(maxsize=64)
 def _fonts(size: int) -> tuple[Font, ...]:
     """The fonts to try, best first. Pillow's own has ASCII letters only, so it comes last."""
     fonts: list[Font] = []
-    spec = importlib.util.find_spec("matplotlib")  # found, not imported: that would take a second
+    spec = importlib.util.find_spec(
+        "matplotlib"
+    )  # found, not imported: that would take a second
     if spec is not None and spec.origin is not None:
-        dejavu = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        dejavu = (
+            Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        )
         if dejavu.is_file():
             fonts.append(ImageFont.truetype(str(dejavu), size))
     for name in _WIDE_FONTS:
@@ -107,7 +115,11 @@ def _glyph(font: Font, character: str) -> tuple[tuple[int, int], bytes]:
 def can_write(font: Font, text: str) -> bool:
     """Whether a font has every letter of a text, rather than the box that stands for a missing one."""
     missing = _glyph(font, "\U0010fffd")
-    return all(_glyph(font, character) != missing for character in text if not character.isspace())
+    return all(
+        _glyph(font, character) != missing
+        for character in text
+        if not character.isspace()
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -128,18 +140,28 @@ def _edge(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     for _ in range(width):
         core = inner[1:-1, 1:-1]
         inner = np.pad(
-            core & inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:], 1, mode="edge"
+            core
+            & inner[:-2, 1:-1]
+            & inner[2:, 1:-1]
+            & inner[1:-1, :-2]
+            & inner[1:-1, 2:],
+            1,
+            mode="edge",
         )
     return mask & ~inner[1:-1, 1:-1]
 
 
-def _paint_mask(canvas: NDArray[np.float32], mask: NDArray[Any], colour: Colour, width: int) -> None:
+def _paint_mask(
+    canvas: NDArray[np.float32], mask: NDArray[Any], colour: Colour, width: int
+) -> None:
     """Lays one mask over the canvas (H, W, 3), in place."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
     # One more pixel on each side, so that the outline ends at the object and not at its box.
-    part = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    part = np.s_[
+        max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2
+    ]
     inside = mask[part].astype(bool)
     edge = _edge(inside, width)
     view, tint = canvas[part], np.array(colour, dtype=np.float32)
@@ -148,16 +170,33 @@ def _paint_mask(canvas: NDArray[np.float32], mask: NDArray[Any], colour: Colour,
 
 
 def _place(
-    box: NDArray[Any], size: tuple[float, float], image: tuple[int, int], taken: list[tuple[float, ...]]
+    box: NDArray[Any],
+    size: tuple[float, float],
+    image: tuple[int, int],
+    taken: list[tuple[float, ...]],
 ) -> tuple[float, float]:
     """Where a label goes: at a corner of its box, inside the image, off other labels where there is room."""
     (x, y, w, h), (tw, th) = box, size
-    spots = [(x, y - th), (x, y), (x + w - tw, y - th), (x, y + h - th), (x + w - tw, y + h - th), (x, y + h)]
+    spots = [
+        (x, y - th),
+        (x, y),
+        (x + w - tw, y - th),
+        (x, y + h - th),
+        (x + w - tw, y + h - th),
+        (x, y + h),
+    ]
     inside = [
-        (min(max(a, 0.0), max(image[0] - tw, 0)), min(max(b, 0.0), max(image[1] - th, 0))) for a, b in spots
+        (
+            min(max(a, 0.0), max(image[0] - tw, 0)),
+            min(max(b, 0.0), max(image[1] - th, 0)),
+        )
+        for a, b in spots
     ]
     for a, b in inside:
-        if not any(a < x1 and a + tw > x0 and b < y1 and b + th > y0 for x0, y0, x1, y1 in taken):
+        if not any(
+            a < x1 and a + tw > x0 and b < y1 and b + th > y0
+            for x0, y0, x1, y1 in taken
+        ):
             return a, b
     return inside[0]
 
@@ -182,18 +221,26 @@ def draw_objects(
     Returns:
         The drawn image, RGB, as large as the original.
     """
-    picture = (image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))).convert("RGB")
+    picture = (
+        image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    ).convert("RGB")
     short = min(picture.size)
     line = max(1, round(short / 220))
     colours = [class_colour(int(label)) for label in labels]
     if masks is not None:
         canvas = np.asarray(picture).astype(np.float32)
-        for index in sorted(range(len(masks)), key=lambda i: -int(np.count_nonzero(masks[i]))):
+        for index in sorted(
+            range(len(masks)), key=lambda i: -int(np.count_nonzero(masks[i]))
+        ):
             _paint_mask(canvas, np.asarray(masks[index]), colours[index], line)
         picture = Image.fromarray(canvas.round().astype(np.uint8))
     pen = ImageDraw.Draw(picture)
-    for (x, y, w, h), colour in zip(np.asarray(bboxes, dtype=float), colours, strict=True):
-        pen.rectangle((x, y, max(x + w - 1, x), max(y + h - 1, y)), outline=colour, width=line)
+    for (x, y, w, h), colour in zip(
+        np.asarray(bboxes, dtype=float), colours, strict=True
+    ):
+        pen.rectangle(
+            (x, y, max(x + w - 1, x), max(y + h - 1, y)), outline=colour, width=line
+        )
     size = max(9, round(short / 26))
     taken: list[tuple[float, ...]] = []
     pad = max(1, size // 6)
@@ -202,8 +249,14 @@ def draw_objects(
             continue
         font = font_for(text, size)
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-        spot = _place(box, (right - left + 2 * pad, bottom - top + 2 * pad), picture.size, taken)
-        area = (*spot, spot[0] + right - left + 2 * pad, spot[1] + bottom - top + 2 * pad)
+        spot = _place(
+            box, (right - left + 2 * pad, bottom - top + 2 * pad), picture.size, taken
+        )
+        area = (
+            *spot,
+            spot[0] + right - left + 2 * pad,
+            spot[1] + bottom - top + 2 * pad,
+        )
         taken.append(area)
         # Black or white, whichever stands out more (luminance as in ITU-R BT.601).
         bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 128

@@ -25,7 +25,10 @@ def written_whole(path: Path, *, force: bool = False) -> Iterator[Path]:
         FileError: The file exists, or cannot be written.
     """
     if path.exists() and not force:
-        raise FileError(f"{path} exists already.", "Choose another name, or say force=True (--force).")
+        raise FileError(
+            f"{path} exists already.",
+            "Choose another name, or say force=True (--force).",
+        )
     part = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,4 +38,6 @@ def written_whole(path: Path, *, force: bool = False) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise FileError(f"{path} cannot be written ({error}).", "Check the folder and the disk.") from error
+        raise FileError(
+            f"{path} cannot be written ({error}).", "Check the folder and the disk."
+        ) from error

@@ -26,7 +26,10 @@ def encode_mask(mask: NDArray[Any]) -> RLE:
     from pycocotools import mask as coco_mask
 
     rle = coco_mask.encode(np.asfortranarray(np.asarray(mask) != 0, dtype=np.uint8))
-    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return {
+        "size": [int(n) for n in rle["size"]],
+        "counts": rle["counts"].decode("ascii"),
+    }
 
 
 def decode_mask(rle: RLE) -> NDArray[np.uint8]:
@@ -86,25 +89,39 @@ class Result:
             fixed["masks"] = [
                 {
                     **m,
-                    "counts": m["counts"].decode("ascii") if isinstance(m["counts"], bytes) else m["counts"],
+                    "counts": m["counts"].decode("ascii")
+                    if isinstance(m["counts"], bytes)
+                    else m["counts"],
                 }
                 for m in self.masks
             ]
         for name, value in fixed.items():
-            object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
-        lengths = {"labels": len(labels), "scores": len(self.scores), "bboxes": len(self.bboxes)}
+            object.__setattr__(
+                self, name, value
+            )  # the dataclass is frozen for everybody else
+        lengths = {
+            "labels": len(labels),
+            "scores": len(self.scores),
+            "bboxes": len(self.bboxes),
+        }
         if self.masks is not None:
             lengths["masks"] = len(self.masks)
         if len(set(lengths.values())) > 1:
             raise ValueError(f"{self.path}: parts of unequal length: {lengths}")
         if len(self.classes) != len(self.category_ids):
-            raise ValueError(f"{len(self.classes)} classes but {len(self.category_ids)} category ids")
+            raise ValueError(
+                f"{len(self.classes)} classes but {len(self.category_ids)} category ids"
+            )
         if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
-            raise ValueError(f"{self.path}: a label is not an index of the {len(self.classes)} classes")
+            raise ValueError(
+                f"{self.path}: a label is not an index of the {len(self.classes)} classes"
+            )
         for index, mask in enumerate(self.masks or []):
             if list(mask["size"]) != [self.height, self.width]:
                 size = [self.height, self.width]
-                raise ValueError(f"{self.path}: mask {index} has size {list(mask['size'])}, not {size}")
+                raise ValueError(
+                    f"{self.path}: mask {index} has size {list(mask['size'])}, not {size}"
+                )
 
     @classmethod
     def empty(
@@ -121,7 +138,17 @@ class Result:
         none = np.zeros(0)
         masks: list[RLE] | None = [] if with_masks else None
         labels = none.astype(np.int64)
-        return cls(path, height, width, tuple(classes), tuple(category_ids), labels, none, none, masks)
+        return cls(
+            path,
+            height,
+            width,
+            tuple(classes),
+            tuple(category_ids),
+            labels,
+            none,
+            none,
+            masks,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,7 +158,11 @@ class Result:
         keep = np.arange(len(self))[index].reshape(-1)
         masks = None if self.masks is None else [self.masks[i] for i in keep]
         return replace(
-            self, labels=self.labels[keep], scores=self.scores[keep], bboxes=self.bboxes[keep], masks=masks
+            self,
+            labels=self.labels[keep],
+            scores=self.scores[keep],
+            bboxes=self.bboxes[keep],
+            masks=masks,
         )
 
     def filter(self, score: float) -> Result:
@@ -144,9 +175,13 @@ class Result:
         return [self.classes[label] for label in self.labels]
 
     def __str__(self) -> str:
-        lines = [f"{self.path} ({self.width} x {self.height}): {len(self)} object{'s' * (len(self) != 1)}"]
+        lines = [
+            f"{self.path} ({self.width} x {self.height}): {len(self)} object{'s' * (len(self) != 1)}"
+        ]
         width = max((len(name) for name in self.names), default=0)
-        for name, score, (x, y, w, h) in zip(self.names, self.scores, self.bboxes, strict=True):
+        for name, score, (x, y, w, h) in zip(
+            self.names, self.scores, self.bboxes, strict=True
+        ):
             lines.append(
                 f"  {name:<{width}}  {score:.3f}  x {x:.1f}  y {y:.1f}  width {w:.1f}  height {h:.1f}"
             )
@@ -270,20 +305,33 @@ def draw(image: Image.Image | NDArray[Any], result: Result) -> Image.Image:
     Raises:
         ValueError: The image has another size.
     """
-    size = image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
+    size = (
+        image.size
+        if isinstance(image, Image.Image)
+        else (image.shape[1], image.shape[0])
+    )
     if size != (result.width, result.height):
-        raise ValueError(f"{result.path}: the image is {size}, the result {(result.width, result.height)}")
+        raise ValueError(
+            f"{result.path}: the image is {size}, the result {(result.width, result.height)}"
+        )
     # A name that no font here can write is replaced by its category id, which instances.json explains.
     shown = [
         " ".join(name.split()) if writable(name) else f"#{category_id}"
         for name, category_id in zip(result.classes, result.category_ids, strict=True)
     ]
-    texts = [f"{shown[label]} {score:.2f}" for label, score in zip(result.labels, result.scores, strict=True)]
+    texts = [
+        f"{shown[label]} {score:.2f}"
+        for label, score in zip(result.labels, result.scores, strict=True)
+    ]
     masks = None if result.masks is None else [decode_mask(rle) for rle in result.masks]
-    return draw_objects(image, bboxes=result.bboxes, labels=result.labels, texts=texts, masks=masks)
+    return draw_objects(
+        image, bboxes=result.bboxes, labels=result.labels, texts=texts, masks=masks
+    )
 
 
-def _categories(classes: Sequence[str], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def _categories(
+    classes: Sequence[str], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
     return [
         {"id": int(i), "name": name, "supercategory": ""}
         for name, i in zip(classes, category_ids, strict=True)
@@ -317,7 +365,11 @@ def coco_document(
     for image_id, result in enumerate(results, 1):
         images.append(_image(result, image_id))
         annotations += result.to_coco(image_id, len(annotations) + 1)
-    return {"categories": _categories(classes, category_ids), "images": images, "annotations": annotations}
+    return {
+        "categories": _categories(classes, category_ids),
+        "images": images,
+        "annotations": annotations,
+    }
 
 
 def write_instances(
@@ -346,8 +398,13 @@ def write_instances(
     path = Path(path)
     images: list[str] = []
     count = 0
-    with written_whole(path, force=force) as part, part.open("w", encoding="utf-8") as file:
-        file.write(f'{{"categories": {json.dumps(_categories(classes, category_ids))},\n"annotations": [')
+    with (
+        written_whole(path, force=force) as part,
+        part.open("w", encoding="utf-8") as file,
+    ):
+        file.write(
+            f'{{"categories": {json.dumps(_categories(classes, category_ids))},\n"annotations": ['
+        )
         for image_id, result in enumerate(results, 1):
             images.append(json.dumps(_image(result, image_id)))
             for annotation in result.to_coco(image_id, count + 1):
@@ -360,4 +417,6 @@ def write_instances(
 def _target(target: Path | str, name: str, suffixes: Iterable[str]) -> Path:
     """A file as given, or `name` in a folder; what ends like a file of this kind is one."""
     path = Path(target)
-    return path if path.suffix.lower() in suffixes and not path.is_dir() else path / name
+    return (
+        path if path.suffix.lower() in suffixes and not path.is_dir() else path / name
+    )

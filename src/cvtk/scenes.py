@@ -44,17 +44,34 @@ def background(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         board = np.floor(y * rng.uniform(2.2, 4) + rng.uniform(0, 1)).astype(int)
         shade = rng.normal(0, 0.07, 8).astype(np.float32)[board % 8]
         warp = noise(rng, shape, min(h, w) / 3, 2)
-        rings = np.sin(110 * y + 3.2 * warp + 4 * np.sin(3 * x + 5 * (board % 8).astype(np.float32)))
-        tone = 1 + shade + 0.045 * rings + 0.022 * np.sin(240 * y + 4 * warp) + 0.03 * fine
-        gap = np.diff(board, axis=0, prepend=board[:1]) | np.diff(board, axis=1, prepend=board[:, :1])
+        rings = np.sin(
+            110 * y
+            + 3.2 * warp
+            + 4 * np.sin(3 * x + 5 * (board % 8).astype(np.float32))
+        )
+        tone = (
+            1 + shade + 0.045 * rings + 0.022 * np.sin(240 * y + 4 * warp) + 0.03 * fine
+        )
+        gap = np.diff(board, axis=0, prepend=board[:1]) | np.diff(
+            board, axis=1, prepend=board[:, :1]
+        )
         tone = tone * (1 - 1.5 * blur((gap != 0).astype(np.float32), 1.5).clip(0, 0.4))
-        woods = ((0.62, 0.45, 0.30), (0.46, 0.33, 0.23), (0.72, 0.62, 0.50), (0.55, 0.52, 0.48))
+        woods = (
+            (0.62, 0.45, 0.30),
+            (0.46, 0.33, 0.23),
+            (0.72, 0.62, 0.50),
+            (0.55, 0.52, 0.48),
+        )
         base = paint(*woods[rng.integers(4)])
     elif kind == "linen":
         pitch = rng.uniform(70, 110)
         weave = np.sin(x * pitch * 2 + 0.4 * fine) * np.sin(y * pitch * 2 + 0.4 * fine)
         tone = 1 + 0.06 * weave + 0.03 * fine + 0.05 * broad
-        base = (paint(0.82, 0.78, 0.70), paint(0.60, 0.66, 0.72), paint(0.74, 0.66, 0.62))[rng.integers(3)]
+        base = (
+            paint(0.82, 0.78, 0.70),
+            paint(0.60, 0.66, 0.72),
+            paint(0.74, 0.66, 0.62),
+        )[rng.integers(3)]
     elif kind == "slate":
         tone = 1 + 0.10 * noise(rng, shape, min(h, w) / 5, 5) + 0.05 * fine
         base = paint(0.26, 0.29, 0.32) * rng.uniform(0.8, 1.5)
@@ -63,7 +80,9 @@ def background(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         tone = 1 + 0.20 * np.tanh(clod) + 0.10 * fine
         base = paint(0.37, 0.27, 0.19) * rng.uniform(0.8, 1.3)
     else:
-        blade = noise(rng, (h, w * 3), 14, 3)[:, :w] * 0.5 + noise(rng, shape, 30, 4) * 0.5
+        blade = (
+            noise(rng, (h, w * 3), 14, 3)[:, :w] * 0.5 + noise(rng, shape, 30, 4) * 0.5
+        )
         tone = 1 + 0.20 * np.tanh(blade) + 0.10 * fine
         base = paint(rng.uniform(0.26, 0.38), rng.uniform(0.36, 0.44), 0.19)
     return np.asarray(base * (tone * (1 + 0.06 * broad))[..., None])
@@ -89,7 +108,13 @@ class Scene:
         light = paint(np.cos(turn), -np.sin(turn), rng.uniform(0.9, 1.4))
         self.light: Array = light / np.linalg.norm(light)
 
-    def add(self, sprite: Sprite, centre: tuple[float, float], name: str = "", least: float = 0.4) -> bool:
+    def add(
+        self,
+        sprite: Sprite,
+        centre: tuple[float, float],
+        name: str = "",
+        least: float = 0.4,
+    ) -> bool:
         """Lays an object over the scene, with its shadow.
 
         Args:
@@ -114,7 +139,9 @@ class Scene:
         if name and solid.sum() < max(least, 0.45) * full:
             return False
         counts = np.bincount(self.owner.ravel(), minlength=len(self.names) + 1)
-        hidden = np.bincount(self.owner[y0:y1, x0:x1][solid], minlength=len(self.names) + 1)
+        hidden = np.bincount(
+            self.owner[y0:y1, x0:x1][solid], minlength=len(self.names) + 1
+        )
         for index, area in enumerate(self.areas, 1):
             if hidden[index] and counts[index] - hidden[index] < least * area:
                 return False
@@ -135,7 +162,12 @@ class Scene:
         y = corner[0] - pad - round(self.light[1] * n * 0.09)
         x = corner[1] - pad - round(self.light[0] * n * 0.09)
         h, w = self.shape
-        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + shade.shape[0], h), min(x + shade.shape[1], w)
+        y0, x0, y1, x1 = (
+            max(y, 0),
+            max(x, 0),
+            min(y + shade.shape[0], h),
+            min(x + shade.shape[1], w),
+        )
         if y1 > y0 and x1 > x0:
             part = shade[y0 - y : y1 - y, x0 - x : x1 - x]
             self.canvas[y0:y1, x0:x1] *= (1 - 0.55 * part)[..., None]
@@ -144,15 +176,29 @@ class Scene:
         """The photo, with uneven light, a lens and a sensor, and what is seen of each fruit."""
         rng, (h, w) = self.rng, self.shape
         y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-        tilt = rng.uniform(0.0, 0.22) * ((x / w - 0.5) * self.light[0] + (y / h - 0.5) * self.light[1]) * 2
-        vignette = rng.uniform(0.05, 0.30) * ((x / w - 0.5) ** 2 + (y / h - 0.5) ** 2) * 2
+        tilt = (
+            rng.uniform(0.0, 0.22)
+            * ((x / w - 0.5) * self.light[0] + (y / h - 0.5) * self.light[1])
+            * 2
+        )
+        vignette = (
+            rng.uniform(0.05, 0.30) * ((x / w - 0.5) ** 2 + (y / h - 0.5) ** 2) * 2
+        )
         warmth = paint(1 + rng.normal(0, 0.03), 1.0, 1 - rng.normal(0, 0.04))
-        picture = self.canvas * (rng.uniform(0.92, 1.12) * (1 + tilt - vignette))[..., None] * warmth
+        picture = (
+            self.canvas
+            * (rng.uniform(0.92, 1.12) * (1 + tilt - vignette))[..., None]
+            * warmth
+        )
         eight = Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8))
         eight = eight.resize(self.size, Image.Resampling.BOX)
         eight = eight.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.6)))
-        grain = rng.uniform(1.0, 4.0) * rng.standard_normal((self.size[1], self.size[0], 3), dtype=np.float32)
-        photo = Image.fromarray((np.asarray(eight) + grain).clip(0, 255).astype(np.uint8))
+        grain = rng.uniform(1.0, 4.0) * rng.standard_normal(
+            (self.size[1], self.size[0], 3), dtype=np.float32
+        )
+        photo = Image.fromarray(
+            (np.asarray(eight) + grain).clip(0, 255).astype(np.uint8)
+        )
         # One point for each pixel, so that no pixel shows two fruit.
         owner = self.owner[::_SCALE, ::_SCALE]
         items = []
@@ -181,7 +227,9 @@ def make_scene(
 
     def leaves(count: int, low: float, high: float) -> None:
         for _ in range(count):
-            sprite = leaf(rng, rng.uniform(low, high) * short, rng.uniform(0, 6.3), scene.light)
+            sprite = leaf(
+                rng, rng.uniform(low, high) * short, rng.uniform(0, 6.3), scene.light
+            )
             scene.add(sprite, (rng.uniform(0, w), rng.uniform(0, h)), least=0.55)
 
     leaves(int(rng.integers(1, 6)), 0.15, 0.30)
@@ -190,7 +238,9 @@ def make_scene(
         middle = np.array([rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h])
         for _ in range(40):
             x, y = middle + rng.normal(0, 0.11 * short, 2)
-            sprite = blueberry(rng, rng.uniform(0.035, 0.05) * short, rng.uniform(0, 6.3), scene.light)
+            sprite = blueberry(
+                rng, rng.uniform(0.035, 0.05) * short, rng.uniform(0, 6.3), scene.light
+            )
             scene.add(sprite, (x, y), "blueberry", least=0.0)
         heap = len(scene.names)
     spots: list[tuple[float, float]] = []
@@ -203,10 +253,15 @@ def make_scene(
         if spots and rng.random() < 0.66:
             near = spots[rng.integers(len(spots))]
             turn, far = rng.uniform(0, 6.3), rng.uniform(0.16, 0.36) * short
-            spot = (near[0] + far * float(np.cos(turn)), near[1] + far * float(np.sin(turn)))
+            spot = (
+                near[0] + far * float(np.cos(turn)),
+                near[1] + far * float(np.sin(turn)),
+            )
         else:
             spot = (rng.uniform(0.02, 0.98) * w, rng.uniform(0.02, 0.98) * h)
-        if scene.add(DRAW[name](rng, radius, rng.uniform(0, 6.3), scene.light), spot, name):
+        if scene.add(
+            DRAW[name](rng, radius, rng.uniform(0, 6.3), scene.light), spot, name
+        ):
             spots.append(spot)
     if fruit:
         leaves(int(rng.integers(0, 3)), 0.10, 0.18)

@@ -38,16 +38,22 @@ def test_every_help_runs_and_has_an_example(name):
         assert command.help, words
         usage, rest = result.output.split("\n\n", 1)
         assert usage.startswith(f"Usage: cvtk {' '.join(words)}")
-        assert f"cvtk {' '.join(words)}" in rest, f"no example in cvtk {' '.join(words)} --help"
+        assert f"cvtk {' '.join(words)}" in rest, (
+            f"no example in cvtk {' '.join(words)} --help"
+        )
         for option in command.params:
-            assert isinstance(option, click.Argument) or option.help, (words, option.name)
+            assert isinstance(option, click.Argument) or option.help, (
+                words,
+                option.name,
+            )
 
 
 def test_help_lists_all_commands():
     result = CliRunner().invoke(main, ["-h"])
     assert result.exit_code == 0
     assert [
-        line.split()[0] for line in result.output.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+        line.split()[0]
+        for line in result.output.split("Commands:\n")[1].split("\n\n")[0].splitlines()
     ] == list(COMMANDS)
 
 
@@ -88,9 +94,13 @@ def test_debug_shows_the_traceback(taken):
     assert "FileError" in done.stderr
 
 
-@pytest.mark.parametrize(("value", "coloured"), [("1", False), ("", True), (None, True)])
+@pytest.mark.parametrize(
+    ("value", "coloured"), [("1", False), ("", True), (None, True)]
+)
 def test_no_color(taken, value, coloured):
-    result = CliRunner(env={"NO_COLOR": value}).invoke(main, ["demo", "--output", str(taken)], color=True)
+    result = CliRunner(env={"NO_COLOR": value}).invoke(
+        main, ["demo", "--output", str(taken)], color=True
+    )
     assert ("\x1b[" in result.stderr) == coloured
 
 

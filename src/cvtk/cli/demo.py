@@ -15,9 +15,17 @@ import click
     show_default=True,
     help="Folder for the data set, the script and what it writes.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other pictures.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Another seed draws other pictures.",
+)
 @click.option("--data-only", is_flag=True, help="Make the data set and stop.")
-@click.option("--force", is_flag=True, help="Replace what an earlier demo left in that folder.")
+@click.option(
+    "--force", is_flag=True, help="Replace what an earlier demo left in that folder."
+)
 def command(output: Path, seed: int, data_only: bool, force: bool) -> None:
     """Try everything on a small made-up data set, in about five minutes.
 
