@@ -1,0 +1,73 @@
+"""What single architectures need before they train on instances alone: changes to plain dicts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from cvtk.config import walk
+from cvtk.errors import InstallError
+
+# Module that a part of a pipeline or of a model imports -> the package that brings it.
+_AUGMENTATIONS = {"InstaBoost": "instaboostfast", "Albu": "albumentations"}
+_PACKAGES = {"mmpretrain": "onedl-mmpretrain", "skimage": "scikit-image"}
+
+
+def adapt(cfg: dict[str, Any]) -> list[str]:
+    """Fits one of MMDetection's configurations to data that has boxes and masks, but nothing more.
+
+    Call it first, on a configuration read with `Config.fromfile(file, import_custom_modules=False)`: the
+    modules that the configuration asks for are imported here, so that a missing one is said in one line.
+
+    Args:
+        cfg: The complete configuration; changed in place.
+
+    Returns:
+        Sentences for the log about what is left out.
+
+    Raises:
+        InstallError: The architecture needs a package that is not installed.
+    """
+    notes = []
+    for module in (cfg.get("custom_imports") or {}).get("imports") or []:
+        _need(str(module).split(".")[0], "This architecture")
+    for part in walk(cfg["model"]):
+        if part.pop("semantic_head", None):
+            # HTC and its kin learn "stuff" (grass, sky) beside the instances; nobody has such maps here.
+            part.pop("semantic_roi_extractor", None)
+            notes.append(
+                "The semantic branch is left out: it would need maps of the background's kinds."
+            )
+        if "pad_seg" in part:
+            part["pad_seg"] = False
+        if part.get("type") == "BoxInstDataPreprocessor":
+            _need("skimage", "BoxInst")
+    for part in walk(cfg):
+        if part.get("with_seg"):
+            part["with_seg"] = False
+        for key in [k for k in part if k == "pipeline" or k.endswith("_pipeline")]:
+            steps = part[key] if isinstance(part[key], list) else []
+            for step in [
+                s
+                for s in steps
+                if isinstance(s, dict) and s.get("type") in _AUGMENTATIONS
+            ]:
+                package = _AUGMENTATIONS[step["type"]]
+                if importlib.util.find_spec(package) is None:
+                    steps.remove(step)
+                    notes.append(
+                        f"The augmentation {step['type']} is left out: pip install {package}"
+                    )
+    return list(dict.fromkeys(notes))
+
+
+def _need(module: str, what: str) -> None:
+    """Imports a module, which registers what is in it."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        package = _PACKAGES.get(module, module)
+        raise InstallError(
+            f"{what} needs {module} ({error}).", f"Install it: pip install {package}"
+        ) from None
