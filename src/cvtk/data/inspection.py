@@ -14,7 +14,7 @@ from cvtk.data.geometry import PolygonFacts, measure_flat
 from cvtk.data.images import resolve
 from cvtk.data.masks import require_size, to_rle
 from cvtk.data.model import RLE, Annotation, Dataset, Image, Polygons, show_id
-from cvtk.data.problems import Problems
+from cvtk.data.problems import Problems, Severity
 from cvtk.errors import DataError, did_you_mean
 
 _CHUNK = 20_000
@@ -93,7 +93,7 @@ def check_names(dataset: Dataset, problems: Problems, labels: list[str] | None) 
                 did_you_mean(name, labels)
                 or f"The label file has: {', '.join(labels[:20])}."
             )
-            severity = "error" if counts[name] else "warning"
+            severity: Severity = "error" if counts[name] else "warning"
             text = f"the label file does not name it. {close}"
             problems.add(
                 severity,
@@ -234,7 +234,7 @@ def _check_part(
                 "it has neither box nor mask",
                 _DROP,
             )
-        same = hash((a.image_id, a.category_id, tuple(a.bbox or ()), a.raw))
+        same = hash((a.image_id, a.category_id, tuple(a.bbox or ()), bytes(a.raw)))
         if same in seen:
             text = "another annotation is its very copy"
             problems.add(
@@ -505,8 +505,8 @@ def _areas(
 def _tell(
     part: list[Annotation],
     where: list[Image | None],
-    which: NDArray[np.bool_],
-    severity: Any,
+    which: Any,
+    severity: Severity,
     kind: str,
     text: str,
     file: object,

@@ -24,24 +24,23 @@ def prepare_annotations(
 
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(file))
-    names = {c["id"]: c["name"] for c in coco.dataset["categories"]}
+    names = {i: category["name"] for i, category in coco.cats.items()}
     unknown = {names[a["category_id"]] for a in coco.anns.values()} - {*classes}
     if unknown:
         raise DataError(f"{file}: the classes {unknown} are not among {classes}.")
     known = {name: i for i, name in names.items()}
-    free = max(names) + 1  # for labels that the file does not know
-    ids = [known.get(name, free + n) for n, name in enumerate(classes)]
+    ids = [known.get(name, max(names) + 1 + n) for n, name in enumerate(classes)]
     for ann in coco.anns.values():
-        ann.setdefault("iscrowd", 0)
         if ann.get("segmentation") and not {"area", "bbox"} <= ann.keys():
             mask = coco.annToRLE(ann)
             ann.update(area=float(rle.area(mask)), bbox=rle.toBbox(mask).tolist())
-        ann.setdefault("area", ann["bbox"][2] * ann["bbox"][3])
-    categories = [{"id": i, "name": name} for i, name in zip(ids, classes, strict=True)]
+        box_area = ann["bbox"][2] * ann["bbox"][3]
+        ann.update(area=ann.get("area", box_area), iscrowd=ann.get("iscrowd", 0))
+    coco.dataset["categories"] = [{"id": i, "name": n} for i, n in zip(ids, classes)]  # noqa: B905
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({**coco.dataset, "categories": categories}))
+    output.write_text(json.dumps(coco.dataset))
     return {
-        "ann_file": str(output.resolve()),
+        "ann_file": str(output),
         "data_prefix": {"img": f"{Path(file).resolve().parent}/"},
         "metainfo": {"classes": classes, "category_ids": ids},
     }

@@ -1,0 +1,104 @@
+"""Counts and sizes of a data set, by class: as numbers, text or JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cvtk.data.masks import area_and_bbox
+from cvtk.data.model import Annotation, Dataset, Image
+from cvtk.errors import DataError
+
+# COCO's limits of small, medium and large: areas of 32 and 96 pixels square.
+SMALL, LARGE = 32**2, 96**2
+
+
+def mask_area(annotation: Annotation, image: Image | None) -> float:
+    """The area of an object in square pixels: as stated, else of its mask, else of its box; NaN if unknown."""
+    if isinstance(annotation.area, (int, float)):
+        return float(annotation.area)
+    try:
+        segmentation = annotation.segmentation
+        if segmentation and image is not None and image.size:
+            return area_and_bbox(segmentation, *image.size)[0]
+    except DataError:
+        return float("nan")
+    box = annotation.bbox
+    return box[2] * box[3] if isinstance(box, list) and len(box) == 4 else float("nan")
+
+
+def stats(dataset: Dataset) -> dict[str, Any]:
+    """Counts and sizes.
+
+    Returns:
+        `images`, `images_without_annotations`, `annotations`, `crowds`, `masks` (`polygons`, `rle`, `none`),
+        `image_sizes` ([width, height] of the `smallest` and `largest` in pixels), and `classes`: for each
+        its `annotations`, `images`, `small`, `medium`, `large` (COCO's limits), `area_median` (square pixels).
+    """
+    images = {image.id: image for image in dataset.images}
+    used = {a.image_id for a in dataset.annotations}
+    areas: dict[Any, list[float]] = {c.id: [] for c in dataset.categories}
+    kinds = {"polygons": 0, "rle": 0, "none": 0}
+    for a in dataset.annotations:
+        areas.setdefault(a.category_id, []).append(mask_area(a, images.get(a.image_id)))
+        kind = (
+            "none"
+            if not a.has_mask
+            else "rle"
+            if bytes(memoryview(a.raw)[:1]) == b"{"
+            else "polygons"
+        )
+        kinds[kind] += 1
+    in_images = dataset.image_counts()
+    classes = {}
+    for category in dataset.categories:
+        values = np.array(areas[category.id], dtype=float)
+        known = values[np.isfinite(values)]
+        classes[category.name] = {
+            "annotations": len(values),
+            "images": in_images[category.name],
+            "small": int((known < SMALL).sum()),
+            "medium": int(((known >= SMALL) & (known < LARGE)).sum()),
+            "large": int((known >= LARGE).sum()),
+            "area_median": round(float(np.median(known)), 1) if len(known) else None,
+        }
+    sizes = sorted(
+        (i.size for i in dataset.images if i.size), key=lambda s: s[0] * s[1]
+    )
+    return {
+        "images": len(dataset.images),
+        "images_without_annotations": sum(
+            image.id not in used for image in dataset.images
+        ),
+        "annotations": len(dataset.annotations),
+        "crowds": sum(a.is_crowd for a in dataset.annotations),
+        "masks": kinds,
+        "image_sizes": {"smallest": list(sizes[0]), "largest": list(sizes[-1])}
+        if sizes
+        else {},
+        "classes": classes,
+    }
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows of text as columns; the first column to the left, numbers to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if k == 0 else cell.rjust(w)
+            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def class_table(sets: dict[str, Dataset]) -> str:
+    """Annotations of each class (rows) in each set (columns), as text."""
+    names = list(dict.fromkeys(name for d in sets.values() for name in d.class_names))
+    counts = {key: d.counts() for key, d in sets.items()}
+    rows = [["class", *sets]]
+    rows += [[name, *(str(counts[key].get(name, 0)) for key in sets)] for name in names]
+    rows.append(["annotations", *(str(len(d.annotations)) for d in sets.values())])
+    rows.append(["images", *(str(len(d.images)) for d in sets.values())])
+    return table(rows)
