@@ -10,8 +10,8 @@ from typing import Any
 from cvtk.data.coco import read
 from cvtk.data.images import ImageFacts, in_parallel, near_duplicates, probe, resolve
 from cvtk.data.inspection import check_dataset
+from cvtk.data.labels import read_labels
 from cvtk.data.model import Dataset, show_id
-from cvtk.data.prepare import read_labels
 from cvtk.data.problems import Problems
 from cvtk.data.require import image_problem
 from cvtk.errors import DataError

@@ -236,3 +236,52 @@ def _box(
     x1 = min(int(np.ceil(bbox[0] + bbox[2])) + margin, size[0])
     y1 = min(int(np.ceil(bbox[1] + bbox[3])) + margin, size[1])
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def combine_files(
+    sources: list[Path], target: Path, *, force: bool = False
+) -> tuple[Dataset, int]:
+    """Combines COCO files into one; images are copied only where `target`'s folder does not hold them.
+
+    Returns:
+        The set, and how many images were copied.
+    """
+    from cvtk.data.coco import read, write
+    from cvtk.data.place import place_images
+    from cvtk.errors import FileError
+
+    if target.exists() and not force:
+        raise FileError(
+            f"{target} exists already.", "Choose another name, or say --force."
+        )
+    if len(sources) < 2:
+        raise DataError(
+            "There is only one set to combine.",
+            "Give two files or more, and then the target.",
+        )
+    dataset, places = combine([read(file) for file in sources])
+    dataset, copied = place_images(dataset, places, target.parent)
+    write(dataset, target, force=force)
+    return dataset, copied
+
+
+def remove_from_file(
+    source: Path, target: Path, *, force: bool = False, **what: Any
+) -> tuple[Dataset, Dataset]:
+    """Writes a COCO file without some parts (as for `remove`).
+
+    Returns:
+        The set before and after.
+    """
+    from cvtk.data.coco import read, write
+    from cvtk.data.place import place_dataset
+    from cvtk.errors import FileError
+
+    if target.exists() and (not force or target.samefile(source)):
+        raise FileError(
+            f"{target} exists already.", "Choose another name, or say --force."
+        )
+    before = read(source)
+    after = place_dataset(remove(before, **what), target.parent)
+    write(after, target, force=force)
+    return before, after

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cvtk.data.formats.base import Source
+from cvtk.data.images import resolve
 from cvtk.data.model import Dataset, Id, Image
 from cvtk.errors import FileError
 
@@ -83,6 +84,16 @@ def place_images(
         extra=dataset.extra,
     )
     return moved, copied
+
+
+def place_dataset(dataset: Dataset, folder: Path) -> Dataset:
+    """A COCO set for a JSON file in another folder; see `place_images`."""
+    if folder.absolute() == dataset.folder.absolute():
+        return dataset
+    places: dict[Id, Source] = {
+        i.id: resolve(dataset.folder, i.file_name) for i in dataset.images
+    }
+    return place_images(dataset, places, folder)[0]
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from cvtk.data.coco import read
+from cvtk.data.coco import read, write
 from cvtk.data.formats.base import Note
 from cvtk.data.images import in_parallel, probe, resolve
 from cvtk.data.inspection import describe
 from cvtk.data.masks import area_and_bbox, require_size
 from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, Polygons, show_id
-from cvtk.errors import CvtkError, DataError
+from cvtk.data.place import place_dataset
+from cvtk.errors import CvtkError, DataError, FileError
 
 
 def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note]]:
@@ -69,7 +70,7 @@ def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note
             mended.image_id,
             mended.category_id,
             tuple(mended.bbox or ()),
-            bytes(mended.raw),
+            hash(bytes(mended.raw)),
         )
         if key in seen:
             notes.append(Note(item, "dropped: it is the copy of another"))
@@ -207,3 +208,17 @@ def _annotation(
     if annotation.iscrowd is UNSET or annotation.iscrowd is None:
         mended.iscrowd = 0
     return mended
+
+
+def repair_file(
+    source: Path, target: Path, *, images: bool = True, force: bool = False
+) -> tuple[Dataset, list[Note]]:
+    """Writes a repaired copy of a COCO file; images are copied where `target`'s folder does not hold them."""
+    if target.exists() and (not force or target.samefile(source)):
+        raise FileError(
+            f"{target} exists already.", "Choose another name, or say --force."
+        )
+    dataset, notes = repair(source, images=images)
+    dataset = place_dataset(dataset, target.parent)
+    write(dataset, target, force=force)
+    return dataset, notes

@@ -18,7 +18,7 @@ _NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 def summary(report: Report, *, most: int = 3) -> str:
     """The report as text: a table of classes, then each kind of problem with a few examples."""
-    lines = [class_table({k: d for k, d in report.datasets.items()}), ""]
+    lines = [class_table(report.datasets), ""]
     kinds = sorted(
         report.problems.counts.items(),
         key=lambda kv: ("error", "warning", "note").index(kv[0][0]),
@@ -118,8 +118,9 @@ def draw_histogram(sets: dict[str, Dataset], file: Path) -> None:
             label=_NAMES[split],
             color=colours[k % 3],
         )
-    turn = {"rotation": 45, "ha": "right"} if len(names) > 6 else {}
-    axes.set_xticks(range(len(names)), names, **turn)
+    axes.set_xticks(range(len(names)), names)
+    if len(names) > 6:
+        axes.tick_params("x", rotation=60)
     axes.set_ylabel("annotations")
     axes.spines[["top", "right"]].set_visible(False)
     if len(sets) > 1:

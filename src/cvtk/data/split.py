@@ -15,7 +15,7 @@ from cvtk.data.coco import read
 from cvtk.data.coco import write as write_coco
 from cvtk.data.images import in_parallel, near_duplicates, probe, resolve
 from cvtk.data.model import Dataset, Id, Image
-from cvtk.data.place import place_images
+from cvtk.data.place import place_dataset
 from cvtk.errors import DataError, FileError, did_you_mean
 
 
@@ -377,16 +377,11 @@ def split_file(
         keys=keys,
         look=look,
     )
-    if folder.absolute() != dataset.folder.absolute():
-        moved, _ = place_images(
-            dataset,
-            {i.id: resolve(dataset.folder, i.file_name) for i in dataset.images},
-            folder,
-        )
-        renamed = {image.id: image for image in moved.images}
-        for part in result.parts.values():
-            part.images = [renamed[image.id] for image in part.images]
-            part.folder = moved.folder
+    moved = place_dataset(dataset, folder)
+    renamed = {image.id: image for image in moved.images}
+    for part in result.parts.values():
+        part.images = [renamed[image.id] for image in part.images]
+        part.folder = moved.folder
     for name, target in files.items():
         write_coco(result.parts[name], target, force=force)
     return result, files

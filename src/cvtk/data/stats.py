@@ -102,3 +102,38 @@ def class_table(sets: dict[str, Dataset]) -> str:
     rows.append(["annotations", *(str(len(d.annotations)) for d in sets.values())])
     rows.append(["images", *(str(len(d.images)) for d in sets.values())])
     return table(rows)
+
+
+def stats_text(found: dict[str, dict[str, Any]]) -> str:
+    """The numbers of `stats` by file, as text."""
+    parts = []
+    for file, values in found.items():
+        head = [
+            "class",
+            "annotations",
+            "images",
+            "small",
+            "medium",
+            "large",
+            "median area",
+        ]
+        rows = [
+            [name, *("-" if v is None else str(v) for v in row.values())]
+            for name, row in values["classes"].items()
+        ]
+        sizes = values["image_sizes"]
+        size = ""
+        if sizes:
+            (w0, h0), (w1, h1) = sizes["smallest"], sizes["largest"]
+            size = (
+                f", {w0} x {h0} to {w1} x {h1} pixels"
+                if (w0, h0) != (w1, h1)
+                else f" of {w0} x {h0} pixels"
+            )
+        kinds = ", ".join(f"{n} {k}" for k, n in values["masks"].items() if n)
+        parts.append(
+            f"{file}\n{values['images']} images{size} ({values['images_without_annotations']} without "
+            f"annotations), {values['annotations']} annotations (masks: {kinds or 'none'}; "
+            f"{values['crowds']} crowds)\n{table([head, *rows])}"
+        )
+    return "\n\n".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,10 @@ def _embedded(file: Path, text: str) -> bytes:
         ) from None
 
 
+def _embedded_again(file: Path) -> bytes:
+    return _embedded(file, parse_json(read_bytes(file), file, File).imageData or "")
+
+
 def read(path: Path) -> Converted:
     """Reads a LabelMe file, or all of a folder.
 
@@ -145,9 +150,7 @@ def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> N
             content.imageHeight or height,
         )
         # The image is read again when it is written: thousands of them do not fit in memory.
-        place = lambda: _embedded(
-            file, parse_json(read_bytes(file), file, File).imageData or ""
-        )
+        place = functools.partial(_embedded_again, file)
         folder = file.parent.relative_to(builder.root).as_posix()
         name = name if folder == "." else f"{folder}/{name}"
     try:
