@@ -4,14 +4,15 @@
     python benchmarks/zoo.py --only solo,swin   # some families (folders of MMDetection), table on the console
     python benchmarks/zoo.py --params           # counts parameters; writes src/cvtk/zoo/params.json
 
-Each model is built from scratch, trained for one epoch on eight made-up images at 256 pixels, on the CPU, and
-predicts three more, in a process of its own with a time limit. The operators are those that are installed:
+Each model is built from scratch, trained for one epoch on four made-up images at 128 pixels, on the CPU, and
+predicts two more, in a process of its own with a time limit. The operators are those that are installed:
 without compiled mmcv, those of cvtk.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -29,7 +30,7 @@ HEADER = """# Which architectures train
 
 Made by `make zoo` (`benchmarks/zoo.py`), not by hand: of each family of instance segmentation models in
 MMDetection's index, the lightest entry is built from scratch, trained for one epoch on eight made-up images
-({size} pixels), and predicts three more, on the CPU.
+({size} pixels), and predicts two more, on the CPU.
 
 {versions}
 
@@ -60,7 +61,7 @@ def try_one(name: str, size: int) -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         files = make_demo(
-            Path(folder) / "data", images=(8, 3, 3), size=(160, 128), seed=1
+            Path(folder) / "data", images=(4, 2, 2), size=(160, 128), seed=1
         )
         model = cvtk.create_model(name, labels=files.label, task="segm")
         start = time.perf_counter()
@@ -178,6 +179,7 @@ def count_params() -> None:
     from mmengine.registry import init_default_scope
 
     from cvtk import zoo
+    from cvtk.adapt import adapt
     from cvtk.zoo.index import everything
 
     warnings.simplefilter("ignore")
@@ -190,10 +192,12 @@ def count_params() -> None:
     ]:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                cfg = Config.fromfile(entry.config)
+                cfg = Config.fromfile(entry.config, import_custom_modules=False).to_dict()
+                adapt(cfg)
+                cfg = Config(cfg)
                 try:
                     with torch.device("meta"):
-                        model = MODELS.build(cfg.model)
+                        model = MODELS.build(copy.deepcopy(cfg.model))
                 except (
                     RuntimeError,
                     NotImplementedError,
@@ -221,7 +225,7 @@ def main() -> None:
         help="folders of MMDetection's configurations, joined by commas",
     )
     parser.add_argument(
-        "--size", type=int, default=256, help="long side of the images in pixels"
+        "--size", type=int, default=128, help="long side of the images in pixels"
     )
     parser.add_argument(
         "--limit", type=float, default=300, help="seconds for one model"

@@ -41,6 +41,9 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
             )
         if "pad_seg" in part:
             part["pad_seg"] = False
+        if part.get("type") == "MMSyncBN":
+            # MMCV's own cannot even be built in a single process; PyTorch's is the same with many.
+            part["type"] = "SyncBN"
         if part.get("type") == "BoxInstDataPreprocessor":
             _need("skimage", "BoxInst")
     for part in walk(cfg):
