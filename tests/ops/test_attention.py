@@ -28,15 +28,25 @@ def reference(value, locations, weights):
                         for yy, wy in ((y0, y0 + 1 - y), (y0 + 1, y - y0)):
                             for xx, wx in ((x0, x0 + 1 - x), (x0 + 1, x - x0)):
                                 if 0 <= yy < h and 0 <= xx < w:
-                                    total = total + weights[b, q, m, level, p] * wy * wx * cells[yy, xx]
+                                    total = (
+                                        total
+                                        + weights[b, q, m, level, p]
+                                        * wy
+                                        * wx
+                                        * cells[yy, xx]
+                                    )
                 rows.append(total)
     return torch.stack(rows).view(n, queries, heads * channels)
 
 
 def make():
-    value = torch.randn(2, sum(h * w for h, w in SHAPES), 2, 3, dtype=torch.float64, requires_grad=True)
+    value = torch.randn(
+        2, sum(h * w for h, w in SHAPES), 2, 3, dtype=torch.float64, requires_grad=True
+    )
     # Some points lie outside the image.
-    locations = (torch.rand(2, 3, 2, 2, 2, 2, dtype=torch.float64) * 1.4 - 0.2).requires_grad_()
+    locations = (
+        torch.rand(2, 3, 2, 2, 2, 2, dtype=torch.float64) * 1.4 - 0.2
+    ).requires_grad_()
     weights = torch.rand(2, 3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     shapes = torch.tensor(SHAPES)
     starts = torch.tensor([0, SHAPES[0][0] * SHAPES[0][1]])
@@ -45,13 +55,16 @@ def make():
 
 def test_forward_and_backward():
     value, shapes, starts, locations, weights = make()
-    result = MultiScaleDeformableAttnFunction.apply(value, shapes, starts, locations, weights, 64)
+    result = MultiScaleDeformableAttnFunction.apply(
+        value, shapes, starts, locations, weights, 64
+    )
     expected = reference(value, locations, weights)
     assert torch.allclose(result, expected)
     grad = torch.randn_like(result)
     leaves = (value, locations, weights)
     for got, want in zip(
-        *[torch.autograd.grad(out, leaves, grad) for out in (result, expected)], strict=True
+        *[torch.autograd.grad(out, leaves, grad) for out in (result, expected)],
+        strict=True,
     ):
         assert torch.allclose(got, want)
 
@@ -59,7 +72,9 @@ def test_forward_and_backward():
 def test_gradcheck():
     value, shapes, starts, locations, weights = make()
     assert torch.autograd.gradcheck(
-        lambda v, x, w: MultiScaleDeformableAttnFunction.apply(v, shapes, starts, x, w, 64),
+        lambda v, x, w: MultiScaleDeformableAttnFunction.apply(
+            v, shapes, starts, x, w, 64
+        ),
         (value, locations, weights),
     )
 

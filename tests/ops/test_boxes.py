@@ -15,15 +15,21 @@ def overlap(a, b, mode, offset):
 
 def random_boxes(n):
     corner = torch.rand(n, 2, dtype=torch.float64) * 10
-    return torch.cat([corner, corner + 1 + torch.rand(n, 2, dtype=torch.float64) * 5], dim=1)
+    return torch.cat(
+        [corner, corner + 1 + torch.rand(n, 2, dtype=torch.float64) * 5], dim=1
+    )
 
 
 @pytest.mark.parametrize("mode", ["iou", "iof"])
 @pytest.mark.parametrize("offset", [0, 1])
 def test_every_pair(mode, offset):
     one, two = random_boxes(7), random_boxes(5)
-    expected = [[overlap(a, b, mode, offset) for b in two.tolist()] for a in one.tolist()]
-    assert torch.allclose(bbox_overlaps(one, two, mode, offset=offset), torch.tensor(expected).double())
+    expected = [
+        [overlap(a, b, mode, offset) for b in two.tolist()] for a in one.tolist()
+    ]
+    assert torch.allclose(
+        bbox_overlaps(one, two, mode, offset=offset), torch.tensor(expected).double()
+    )
     aligned = bbox_overlaps(one[:5], two, mode, aligned=True, offset=offset)
     assert aligned.tolist() == pytest.approx([expected[i][i] for i in range(5)])
 
@@ -36,4 +42,6 @@ def test_edges():
     point = torch.tensor([[3.0, 3, 3, 3]])
     assert bbox_overlaps(point, point).item() == 0
     assert bbox_overlaps(point, point, offset=1).item() == 1
-    assert bbox_overlaps(box, torch.tensor([[10.0, 9, 20, 20]])).item() == 0  # only a corner in common
+    assert (
+        bbox_overlaps(box, torch.tensor([[10.0, 9, 20, 20]])).item() == 0
+    )  # only a corner in common

@@ -20,17 +20,28 @@ def reference(features, masks, k, groups, s):
                             yy, xx = y // s + i - r, x // s + j - r
                             if 0 <= yy < h and 0 <= xx < w:
                                 tap = (g * k + i) * k + j
-                                out[b, c, y, x] += features[b, c, yy, xx] * masks[b, tap, y, x]
+                                out[b, c, y, x] += (
+                                    features[b, c, yy, xx] * masks[b, tap, y, x]
+                                )
     return out
 
 
 def make(k, groups, s, channels=4, size=(3, 2)):
     features = torch.randn(2, channels, *size, dtype=torch.float64, requires_grad=True)
-    masks = torch.rand(2, groups * k * k, size[0] * s, size[1] * s, dtype=torch.float64, requires_grad=True)
+    masks = torch.rand(
+        2,
+        groups * k * k,
+        size[0] * s,
+        size[1] * s,
+        dtype=torch.float64,
+        requires_grad=True,
+    )
     return features, masks
 
 
-@pytest.mark.parametrize(("k", "groups", "s"), [(3, 1, 2), (3, 2, 2), (5, 4, 1), (1, 1, 3)])
+@pytest.mark.parametrize(
+    ("k", "groups", "s"), [(3, 1, 2), (3, 2, 2), (5, 4, 1), (1, 1, 3)]
+)
 def test_carafe(k, groups, s):
     features, masks = make(k, groups, s)
     expected = reference(features, masks, k, groups, s)
@@ -43,7 +54,13 @@ def test_carafe(k, groups, s):
     # mmcv's own wrapper refuses the backward pass of carafe_naive on a CPU, so the operator is called.
     naive = [torch.zeros_like(features), torch.zeros_like(masks)]
     _ext.carafe_naive_backward(
-        grad, features.detach(), masks.detach(), *naive, kernel_size=k, group_size=groups, scale_factor=s
+        grad,
+        features.detach(),
+        masks.detach(),
+        *naive,
+        kernel_size=k,
+        group_size=groups,
+        scale_factor=s,
     )
     for a, b, c in zip(want, got, naive, strict=True):
         assert torch.allclose(b, a)

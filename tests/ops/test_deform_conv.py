@@ -15,7 +15,7 @@ from mmcv.ops import (
 
 def sample(plane, y, x):
     """Bilinear, 0 outside."""
-    y0, x0 = math.floor(float(y)), math.floor(float(x))
+    y0, x0 = math.floor(y.item()), math.floor(x.item())
     value = 0
     for yy, wy in ((y0, y0 + 1 - y), (y0 + 1, y - y0)):
         for xx, wx in ((x0, x0 + 1 - x), (x0 + 1, x - x0)):
@@ -24,7 +24,9 @@ def sample(plane, y, x):
     return value
 
 
-def reference(x, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups):
+def reference(
+    x, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups
+):
     n, channels = x.shape[:2]
     c_out, c_group, kh, kw = weight.shape
     h_out, w_out = offset.shape[2:]
@@ -41,7 +43,12 @@ def reference(x, offset, mask, weight, bias, stride, padding, dilation, groups, 
                         for p in range(kh):
                             for q in range(kw):
                                 tap = (d * kh + p) * kw + q
-                                y = i * stride[0] - padding[0] + p * dilation[0] + offset[b, 2 * tap, i, j]
+                                y = (
+                                    i * stride[0]
+                                    - padding[0]
+                                    + p * dilation[0]
+                                    + offset[b, 2 * tap, i, j]
+                                )
                                 z = (
                                     j * stride[1]
                                     - padding[1]
@@ -54,6 +61,16 @@ def reference(x, offset, mask, weight, bias, stride, padding, dilation, groups, 
                                 total = total + factor * sample(x[b, channel], y, z)
                     out.append(torch.as_tensor(total, dtype=x.dtype))
     return torch.stack(out).view(n, c_out, h_out, w_out)
+
+
+@pytest.fixture(params=["sampled", "torchvision"], autouse=True)
+def path(request, monkeypatch):
+    """The CPU samples in PyTorch, other devices use torchvision's kernels; these run on a CPU too."""
+    from cvtk.ops import deform_conv
+
+    monkeypatch.setattr(
+        deform_conv, "_sampled", lambda tensor: request.param == "sampled"
+    )
 
 
 CASES = [  # kernel, stride, padding, dilation, groups, deform_groups
@@ -85,7 +102,11 @@ def test_deform_conv(case):
     assert torch.allclose(result, expected)
     grad = torch.randn_like(result)
     for got, want in zip(
-        *[torch.autograd.grad(o, (x, offset, weight), grad) for o in (result, expected)], strict=True
+        *[
+            torch.autograd.grad(o, (x, offset, weight), grad)
+            for o in (result, expected)
+        ],
+        strict=True,
     ):
         assert torch.allclose(got, want)
 
@@ -100,16 +121,21 @@ def test_modulated_deform_conv(case, with_bias):
     expected = reference(x, offset, mask, weight, bias, *case[1:])
     assert torch.allclose(result, expected)
     grad = torch.randn_like(result)
-    for got, want in zip(*[torch.autograd.grad(o, inputs, grad) for o in (result, expected)], strict=True):
+    for got, want in zip(
+        *[torch.autograd.grad(o, inputs, grad) for o in (result, expected)], strict=True
+    ):
         assert torch.allclose(got, want)
 
 
 def test_gradcheck():
     case = ((2, 2), (1, 1), (0, 0), (1, 1), 1, 1)
     x, offset, mask, weight, bias = make(case, n=2, size=(3, 3))
-    assert torch.autograd.gradcheck(lambda *t: deform_conv2d(*t, *case[1:], False, 1), (x, offset, weight))
     assert torch.autograd.gradcheck(
-        lambda *t: modulated_deform_conv2d(*t, *case[1:]), (x, offset, mask, weight, bias)
+        lambda *t: deform_conv2d(*t, *case[1:], False, 1), (x, offset, weight)
+    )
+    assert torch.autograd.gradcheck(
+        lambda *t: modulated_deform_conv2d(*t, *case[1:]),
+        (x, offset, mask, weight, bias),
     )
 
 
@@ -119,9 +145,13 @@ def test_each_gradient_alone_and_twice():
     x, offset, _, weight, _ = make(case)
     out = deform_conv2d(x, offset, weight, *case[1:], False, 32)
     first, second = torch.randn_like(out), torch.randn_like(out)
-    want = torch.autograd.grad(deform_conv2d(x, offset, weight, *case[1:], False, 32), weight, second)[0]
+    want = torch.autograd.grad(
+        deform_conv2d(x, offset, weight, *case[1:], False, 32), weight, second
+    )[0]
     torch.autograd.grad(out, x, first, retain_graph=True)
-    assert torch.allclose(torch.autograd.grad(out, weight, second, retain_graph=True)[0], want)
+    assert torch.allclose(
+        torch.autograd.grad(out, weight, second, retain_graph=True)[0], want
+    )
     both = torch.autograd.grad(out, (x, weight), second, retain_graph=True)[1]
     assert torch.allclose(both, want)
 
@@ -140,7 +170,12 @@ def test_packs_start_as_a_convolution(pack):
 
 def test_image_smaller_than_the_kernel_and_half_precision():
     layer = DeformConv2d(1, 1, 3)
-    assert layer(torch.randn(1, 1, 2, 5), torch.zeros(1, 18, 0, 3)).shape == (1, 1, 0, 3)
+    assert layer(torch.randn(1, 1, 2, 5), torch.zeros(1, 18, 0, 3)).shape == (
+        1,
+        1,
+        0,
+        3,
+    )
     x, offset, _, weight, _ = make(CASES[0])
     exact = deform_conv2d(x, offset, weight, 1, 1)
     half = deform_conv2d(x.bfloat16(), offset.bfloat16(), weight.bfloat16(), 1, 1)

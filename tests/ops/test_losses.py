@@ -11,7 +11,11 @@ def sigmoid_reference(x, target, gamma, alpha, weight):
         losses = []
         for c, logit in enumerate(row):
             p = 1 / (1 + torch.exp(-logit))
-            loss = -alpha * (1 - p) ** gamma * p.log() if c == t else -(1 - alpha) * p**gamma * (1 - p).log()
+            loss = (
+                -alpha * (1 - p) ** gamma * p.log()
+                if c == t
+                else -(1 - alpha) * p**gamma * (1 - p).log()
+            )
             known = weight is not None and t < len(row)
             losses.append(loss * weight[t] if known else loss)
         rows.append(torch.stack(losses))
@@ -47,7 +51,9 @@ def test_focal_loss(kind, gamma, alpha, reduction, weighted):
     result = op(x, target, gamma, alpha, weight, reduction)
     expected = reduced(formula(x, target, gamma, alpha, weight), reduction)
     assert torch.allclose(result, expected)
-    if reduction != "none":  # mmcv's softmax wrapper multiplies (N, C) by (N,) without reduction
+    if (
+        reduction != "none"
+    ):  # mmcv's softmax wrapper multiplies (N, C) by (N,) without reduction
         grads = [torch.autograd.grad(out, x)[0] for out in (result, expected)]
         assert torch.allclose(*grads)
 
@@ -56,7 +62,9 @@ def test_focal_loss(kind, gamma, alpha, reduction, weighted):
 def test_gradcheck(op):
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     target = torch.tensor([0, 2, 1, 1, 0])
-    assert torch.autograd.gradcheck(lambda x: op(x, target, 2.0, 0.25, None, "sum"), (x,))
+    assert torch.autograd.gradcheck(
+        lambda x: op(x, target, 2.0, 0.25, None, "sum"), (x,)
+    )
 
 
 def test_large_logits_stay_exact():
@@ -79,6 +87,8 @@ def test_softmax_of_a_certain_or_ignored_sample(gamma):
 
 def test_no_samples():
     x = torch.zeros(0, 3, requires_grad=True)
-    loss = sigmoid_focal_loss(x, torch.zeros(0, dtype=torch.long), 2.0, 0.25, None, "sum")
+    loss = sigmoid_focal_loss(
+        x, torch.zeros(0, dtype=torch.long), 2.0, 0.25, None, "sum"
+    )
     loss.backward()
     assert loss.item() == 0

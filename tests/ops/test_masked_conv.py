@@ -4,7 +4,9 @@ import pytest
 import torch
 from mmcv.ops import MaskedConv2d
 
-pytestmark = pytest.mark.filterwarnings("ignore:This overload of addmm is deprecated")  # mmcv's own call
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This overload of addmm is deprecated"
+)  # mmcv's own call
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(3, 1), ((3, 5), (1, 2)), (1, 0)])

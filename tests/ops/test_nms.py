@@ -91,7 +91,10 @@ def test_nms_score_threshold_and_max_num():
     boxes, scores = random_boxes(60), torch.rand(60)
     expected = [i for i in reference_nms(boxes, scores, 0.5) if scores[i] > 0.4]
     assert nms(boxes, scores, 0.5, score_threshold=0.4)[1].tolist() == expected
-    assert nms(boxes, scores, 0.5, score_threshold=0.4, max_num=3)[1].tolist() == expected[:3]
+    assert (
+        nms(boxes, scores, 0.5, score_threshold=0.4, max_num=3)[1].tolist()
+        == expected[:3]
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -122,7 +125,15 @@ def test_soft_nms_lowers_scores_as_the_paper_says(method, offset):
 def test_soft_nms_example_of_mmcv():
     """The documented example: five of six boxes stay."""
     boxes = np.array(
-        [[4, 3, 5, 3], [4, 3, 5, 4], [3, 1, 3, 1], [3, 1, 3, 1], [3, 1, 3, 1], [3, 1, 3, 1]], dtype=np.float32
+        [
+            [4, 3, 5, 3],
+            [4, 3, 5, 4],
+            [3, 1, 3, 1],
+            [3, 1, 3, 1],
+            [3, 1, 3, 1],
+            [3, 1, 3, 1],
+        ],
+        dtype=np.float32,
     )
     scores = np.array([0.9, 0.9, 0.5, 0.5, 0.4, 0.0], dtype=np.float32)
     dets, kept = soft_nms(boxes, scores, 0.6, sigma=0.5)
@@ -136,18 +147,24 @@ def test_soft_nms_edges():
     assert len(kept) == 0
     # The best box stays even below the smallest score; boxes and scores may need gradients.
     boxes = random_boxes(3).requires_grad_()
-    dets, kept = soft_nms(boxes, torch.tensor([1e-5, 1e-4, 1e-6], requires_grad=True), min_score=0.1)
+    dets, kept = soft_nms(
+        boxes, torch.tensor([1e-5, 1e-4, 1e-6], requires_grad=True), min_score=0.1
+    )
     assert kept.tolist() == [1]
 
 
 def test_nms_match_groups():
     boxes, scores = random_boxes(40, size=40.0), torch.rand(40)
-    groups = [g.tolist() for g in nms_match(torch.cat([boxes, scores[:, None]], 1), 0.3)]
+    groups = [
+        g.tolist() for g in nms_match(torch.cat([boxes, scores[:, None]], 1), 0.3)
+    ]
     left = sorted(range(40), key=lambda i: -scores[i])
     expected = []
     while left:
         first = left[0]
-        near = [i for i in left[1:] if iou(boxes[first].tolist(), boxes[i].tolist()) >= 0.3]
+        near = [
+            i for i in left[1:] if iou(boxes[first].tolist(), boxes[i].tolist()) >= 0.3
+        ]
         expected.append([first, *near])
         left = [i for i in left[1:] if i not in near]
     assert groups == expected
@@ -157,14 +174,20 @@ def test_nms_match_groups():
 @pytest.mark.parametrize("kind", ["nms", "soft_nms"])
 @pytest.mark.parametrize("split_thr", [10000, 1])
 def test_batched_nms_separates_classes(kind, split_thr):
-    boxes, scores, classes = random_boxes(40), torch.rand(40), torch.randint(0, 3, (40,))
+    boxes, scores, classes = (
+        random_boxes(40),
+        torch.rand(40),
+        torch.randint(0, 3, (40,)),
+    )
     cfg = {"type": kind, "iou_threshold": 0.3, "split_thr": split_thr}
     dets, kept = batched_nms(boxes, scores, classes, cfg)
     if kind == "nms":
         expected = set()
         for c in range(3):
             own = (classes == c).nonzero()[:, 0]
-            expected |= {int(own[i]) for i in reference_nms(boxes[own], scores[own], 0.3)}
+            expected |= {
+                int(own[i]) for i in reference_nms(boxes[own], scores[own], 0.3)
+            }
         assert set(kept.tolist()) == expected
     assert (dets[:-1, 4] >= dets[1:, 4]).all()
     assert torch.equal(dets[:, :4], boxes[kept])

@@ -4,7 +4,14 @@ import math
 
 import pytest
 import torch
-from mmcv.ops import RoIAlign, RoIPool, SimpleRoIAlign, point_sample, roi_align, roi_pool
+from mmcv.ops import (
+    RoIAlign,
+    RoIPool,
+    SimpleRoIAlign,
+    point_sample,
+    roi_align,
+    roi_pool,
+)
 
 # batch index, x1, y1, x2, y2: ordinary, in the second image, beyond the border, thin, outside altogether
 ROIS = torch.tensor(
@@ -49,7 +56,11 @@ def reference_roi_align(feats, rois, size, scale, ratio, mode, aligned):
             for i in range(size[0]):
                 for j in range(size[1]):
                     values = [
-                        bilinear(plane, y1 + i * bh + (p + 0.5) * bh / gh, x1 + j * bw + (q + 0.5) * bw / gw)
+                        bilinear(
+                            plane,
+                            y1 + i * bh + (p + 0.5) * bh / gh,
+                            x1 + j * bw + (q + 0.5) * bw / gw,
+                        )
                         for p in range(gh)
                         for q in range(gw)
                     ]
@@ -67,20 +78,27 @@ def test_roi_align(ratio, scale, mode, aligned):
     expected = reference_roi_align(feats, ROIS, (2, 3), scale, ratio, mode, aligned)
     assert torch.allclose(result, expected)
     weight = torch.randn_like(result)
-    grads = [torch.autograd.grad((out * weight).sum(), feats)[0] for out in (result, expected)]
+    grads = [
+        torch.autograd.grad((out * weight).sum(), feats)[0]
+        for out in (result, expected)
+    ]
     assert torch.allclose(*grads)
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
 def test_roi_align_gradcheck(mode):
     feats = features(requires_grad=True)
-    assert torch.autograd.gradcheck(lambda f: roi_align(f, ROIS, (2, 2), 0.5, 0, mode, True), (feats,))
+    assert torch.autograd.gradcheck(
+        lambda f: roi_align(f, ROIS, (2, 2), 0.5, 0, mode, True), (feats,)
+    )
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
 def test_roi_align_without_rois_or_area(mode):
     feats = features(requires_grad=True)
-    out = RoIAlign((2, 2), pool_mode=mode)(feats, torch.zeros(0, 5, dtype=torch.float64))
+    out = RoIAlign((2, 2), pool_mode=mode)(
+        feats, torch.zeros(0, 5, dtype=torch.float64)
+    )
     assert out.shape == (0, 3, 2, 2)
     point = torch.tensor([[0, 4.0, 4.0, 4.0, 4.0]], dtype=torch.float64)
     out = RoIAlign((2, 2), pool_mode=mode)(feats, point)  # no cell, no sample
@@ -135,7 +153,10 @@ def test_roi_pool(scale):
     expected = reference_roi_pool(feats, rois, (2, 3), scale)
     assert torch.equal(result, expected)
     weight = torch.randn_like(result)
-    grads = [torch.autograd.grad((out * weight).sum(), feats)[0] for out in (result, expected)]
+    grads = [
+        torch.autograd.grad((out * weight).sum(), feats)[0]
+        for out in (result, expected)
+    ]
     assert torch.allclose(*grads)
 
 
@@ -151,5 +172,7 @@ def test_point_operators_import_and_sample():
     centre_of_cell = torch.tensor([[[2.5 / 4, 1.5 / 3]]])
     assert point_sample(feats, centre_of_cell).item() == feats[0, 0, 1, 2]
     # A region of 2 x 2 cells in 2 x 2 bins: each point is the centre of one cell.
-    crop = SimpleRoIAlign((2, 2), spatial_scale=1.0)(feats, torch.tensor([[0, 1.0, 1, 3, 3]]))
+    crop = SimpleRoIAlign((2, 2), spatial_scale=1.0)(
+        feats, torch.tensor([[0, 1.0, 1, 3, 3]])
+    )
     assert torch.allclose(crop, feats[:, :, 1:3, 1:3])

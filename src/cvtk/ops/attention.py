@@ -36,22 +36,28 @@ def ms_deform_attn_forward(
     dtype = compute_dtype(value, sampling_locations, attention_weights)
     n, _, heads, channels = value.shape
     queries = sampling_locations.size(1)
-    # Heads go into the batch: (N M, D, K), (N M, Q, L, P, 2), (N M, Q, L, P)
-    cells = value.to(dtype).permute(0, 2, 3, 1).flatten(0, 1)
+    # Heads go into the batch: (N M, Q, L, P, 2) places, (N M, 1, Q, L P) weights.
     grid = (2 * sampling_locations.to(dtype) - 1).transpose(1, 2).flatten(0, 1)
-    weights = attention_weights.to(dtype).transpose(1, 2).flatten(0, 1)
-    output = cells.new_zeros(n * heads, channels, queries)
+    weights = (
+        attention_weights.to(dtype).transpose(1, 2).flatten(0, 1).flatten(2)[:, None]
+    )
     starts = value_level_start_index.tolist()
+    samples = []
     for level, (height, width) in enumerate(value_spatial_shapes.tolist()):
-        feature = cells[:, :, starts[level] : starts[level] + height * width]
-        samples = F.grid_sample(
-            feature.unflatten(2, (height, width)),
-            grid[:, :, level],
-            padding_mode="zeros",
-            align_corners=False,
+        cells = value[:, starts[level] : starts[level] + height * width].to(dtype)
+        feature = cells.permute(0, 2, 3, 1).reshape(n * heads, channels, height, width)
+        samples.append(
+            F.grid_sample(
+                feature, grid[:, :, level], padding_mode="zeros", align_corners=False
+            )
         )
-        output = output + (samples * weights[:, None, :, level]).sum(-1)
-    return output.view(n, heads * channels, queries).transpose(1, 2).contiguous().to(value.dtype)
+    output = (torch.cat(samples, dim=-1) * weights).sum(-1)
+    return (
+        output.view(n, heads * channels, queries)
+        .transpose(1, 2)
+        .contiguous()
+        .to(value.dtype)
+    )
 
 
 def ms_deform_attn_backward(
@@ -81,10 +87,20 @@ def ms_deform_attn_backward(
         im2col_step: Unused.
     """
     with torch.enable_grad():
-        inputs = [t.detach().requires_grad_() for t in (value, sampling_locations, attention_weights)]
+        inputs = [
+            t.detach().requires_grad_()
+            for t in (value, sampling_locations, attention_weights)
+        ]
         output = ms_deform_attn_forward(
-            inputs[0], value_spatial_shapes, value_level_start_index, inputs[1], inputs[2], im2col_step
+            inputs[0],
+            value_spatial_shapes,
+            value_level_start_index,
+            inputs[1],
+            inputs[2],
+            im2col_step,
         )
         grads = torch.autograd.grad(output, inputs, grad_output)
-    for target, grad in zip((grad_value, grad_sampling_loc, grad_attn_weight), grads, strict=True):
+    for target, grad in zip(
+        (grad_value, grad_sampling_loc, grad_attn_weight), grads, strict=True
+    ):
         target.copy_(grad)

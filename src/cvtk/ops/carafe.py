@@ -6,7 +6,7 @@ Each cell of the enlarged map is a weighted sum over the k x k neighbourhood of 
         features[n, c, y // s + i - r, x // s + j - r] * masks[n, g k k + i k + j, y, x]
 
 with r = (k - 1) / 2, g the group of channel c, and 0 outside the features. That is a small matrix product
-for each cell: (channels x k k) by (k k x s s).
+for each cell: (s s x k k) by (k k x channels). Channels come last inside, so that patches are cheap to copy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from cvtk.ops.precision import compute_dtype
 
 
 def carafe_naive_forward(
-    features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
+    features: Tensor,
+    masks: Tensor,
+    output: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
 ) -> None:
     """Enlarges features by reassembly.
 
@@ -34,8 +39,8 @@ def carafe_naive_forward(
     dtype = compute_dtype(features, masks)
     for feature, mask, out in zip(features, masks, output, strict=True):
         patches = _patches(feature.to(dtype), kernel_size, group_size)
-        weights = _weights(mask.to(dtype), kernel_size, group_size, scale_factor)
-        out.copy_(_enlarged(patches @ weights, out.shape, scale_factor))
+        weights = _by_cell(mask.to(dtype), group_size, scale_factor)
+        out.copy_(_enlarged(weights @ patches, out.shape, scale_factor))
 
 
 def carafe_naive_backward(
@@ -61,16 +66,12 @@ def carafe_naive_backward(
         scale_factor: As in the forward pass.
     """
     dtype = compute_dtype(features, masks, grad_output)
-    k, s = kernel_size, scale_factor
-    channels, height, width = features.shape[1:]
-    for i in range(len(features)):
-        patches = _patches(features[i].to(dtype), k, group_size)
-        weights = _weights(masks[i].to(dtype), k, group_size, s)
-        grad = _by_cell(grad_output[i].to(dtype), group_size, s)
-        grad_masks[i] = _enlarged(patches.mT @ grad, masks[i].shape, s)
-        # (G, H W, C / G, k k) -> (C k k, H W), the order of fold's columns
-        columns = (grad @ weights.mT).permute(0, 2, 3, 1).reshape(channels * k * k, height * width)
-        grad_input[i] = F.fold(columns, (height, width), k, padding=k // 2)
+    for i, feature in enumerate(features):
+        patches = _patches(feature.to(dtype), kernel_size, group_size)
+        weights = _by_cell(masks[i].to(dtype), group_size, scale_factor)
+        grad = _by_cell(grad_output[i].to(dtype), group_size, scale_factor)
+        grad_masks[i] = _enlarged(grad @ patches.mT, masks[i].shape, scale_factor)
+        grad_input[i] = _folded(weights.mT @ grad, feature.shape, kernel_size)
 
 
 def carafe_forward(
@@ -132,32 +133,53 @@ def carafe_backward(
         scale_factor: As in the forward pass.
     """
     carafe_naive_backward(
-        grad_output, rfeatures, masks, grad_input, grad_masks, kernel_size, group_size, scale_factor
+        grad_output,
+        rfeatures,
+        masks,
+        grad_input,
+        grad_masks,
+        kernel_size,
+        group_size,
+        scale_factor,
     )
 
 
 def _patches(feature: Tensor, k: int, groups: int) -> Tensor:
-    """(C, H, W) -> (G, H W, C / G, k k), the neighbourhood of each cell."""
-    columns = F.unfold(feature[None], k, padding=k // 2)
-    return columns.view(groups, feature.size(0) // groups, k * k, -1).permute(0, 3, 1, 2)
+    """(C, H, W) -> (G, H W, k k, C / G), the neighbourhood of each cell."""
+    padded = (
+        F.pad(feature, (k // 2,) * 4)
+        .unflatten(0, (groups, -1))
+        .permute(0, 2, 3, 1)
+        .contiguous()
+    )
+    windows = padded.unfold(1, k, 1).unfold(2, k, 1)  # (G, H, W, C / G, k, k)
+    return windows.permute(0, 1, 2, 4, 5, 3).flatten(3, 4).flatten(1, 2)
+
+
+def _folded(patches: Tensor, shape: torch.Size, k: int) -> Tensor:
+    """(G, H W, k k, C / G) -> (C, H, W), the sum of all that belongs to a cell; transposes `_patches`."""
+    _, height, width = shape
+    split = patches.unflatten(1, (height, width)).unflatten(3, (k, k))
+    total = patches.new_zeros(
+        len(patches), height + k - 1, width + k - 1, patches.size(-1)
+    )
+    for i in range(k):
+        for j in range(k):
+            total[:, i : i + height, j : j + width] += split[:, :, :, i, j]
+    r = k // 2
+    return total[:, r : r + height, r : r + width].permute(0, 3, 1, 2).reshape(shape)
 
 
 def _by_cell(enlarged: Tensor, groups: int, s: int) -> Tensor:
-    """(G A, s H, s W) -> (G, H W, A, s s), what came from each cell."""
+    """(G A, s H, s W) -> (G, H W, s s, A), what came from each cell."""
     total, height, width = enlarged.shape
-    split = enlarged.view(groups, total // groups, height // s, s, width // s, s)
-    return split.permute(0, 2, 4, 1, 3, 5).reshape(groups, -1, total // groups, s * s)
-
-
-def _weights(mask: Tensor, k: int, groups: int, s: int) -> Tensor:
-    """(G k k, s H, s W) -> (G, H W, k k, s s)."""
-    assert mask.size(0) == groups * k * k
-    return _by_cell(mask, groups, s)
+    split = enlarged.reshape(groups, total // groups, height // s, s, width // s, s)
+    return split.permute(0, 2, 4, 3, 5, 1).reshape(groups, -1, s * s, total // groups)
 
 
 def _enlarged(cells: Tensor, shape: torch.Size, s: int) -> Tensor:
-    """(G, H W, A, s s) -> (G A, s H, s W), the inverse of `_by_cell`."""
+    """(G, H W, s s, A) -> (G A, s H, s W), the inverse of `_by_cell`."""
     total, height, width = shape
     groups = cells.size(0)
-    split = cells.view(groups, height // s, width // s, total // groups, s, s)
-    return split.permute(0, 3, 1, 4, 2, 5).reshape(shape)
+    split = cells.view(groups, height // s, width // s, s, s, total // groups)
+    return split.permute(0, 5, 1, 3, 2, 4).reshape(shape)

@@ -1,4 +1,4 @@
-"""Deformable convolution, plain and modulated, on torchvision's kernels.
+"""Deformable convolution, plain and modulated: torchvision's kernels on a GPU, `deform_sample` on the CPU.
 
 Version 1: Dai et al. 2017, https://arxiv.org/abs/1703.06211; version 2, with a factor for each sample:
 Zhu et al. 2018, https://arxiv.org/abs/1811.11168.
@@ -15,6 +15,7 @@ import weakref
 import torch
 from torch import Tensor
 
+from cvtk.ops import deform_sample
 from cvtk.ops.precision import compute_dtype
 
 
@@ -84,7 +85,7 @@ def deform_conv_backward_input(
 ) -> None:
     """Gradients by the input and the offsets.
 
-    torchvision computes all gradients at once, mmcv asks for the weight's in a second call
+    All gradients are computed at once, but mmcv asks for the weight's in a second call
     (`deform_conv_backward_parameters`): it waits at the buffer `columns`, which mmcv hands to both.
 
     Args:
@@ -210,8 +211,19 @@ def modulated_deform_conv_forward(
         deformable_group: Groups of channels that have offsets of their own.
         with_bias: Whether to add the bias.
     """
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
-    output.copy_(_forward(input, weight, offset, mask, bias if with_bias else None, geometry))
+    geometry = (
+        stride_h,
+        stride_w,
+        pad_h,
+        pad_w,
+        dilation_h,
+        dilation_w,
+        group,
+        deformable_group,
+    )
+    output.copy_(
+        _forward(input, weight, offset, mask, bias if with_bias else None, geometry)
+    )
 
 
 def modulated_deform_conv_backward(
@@ -268,18 +280,46 @@ def modulated_deform_conv_backward(
         deformable_group: As in the forward pass.
         with_bias: Whether there is a bias.
     """
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
-    grads = _backward(grad_output, input, weight, offset, mask, bias if with_bias else None, geometry)
-    targets = (grad_input, grad_weight, grad_offset, grad_mask, *([grad_bias] if with_bias else []))
+    geometry = (
+        stride_h,
+        stride_w,
+        pad_h,
+        pad_w,
+        dilation_h,
+        dilation_w,
+        group,
+        deformable_group,
+    )
+    grads = _backward(
+        grad_output, input, weight, offset, mask, bias if with_bias else None, geometry
+    )
+    targets = (
+        grad_input,
+        grad_weight,
+        grad_offset,
+        grad_mask,
+        *([grad_bias] if with_bias else []),
+    )
     for target, grad in zip(targets, grads, strict=False):
         target.copy_(grad)
 
 
+def _sampled(tensor: Tensor) -> bool:
+    """Whether to compute with `cvtk.ops.deform_sample` instead of torchvision's kernels."""
+    return bool(tensor.device.type == "cpu")
+
+
 def _arguments(
-    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
 ) -> list[Tensor]:
     """Input, weight, offset, mask and bias as torchvision wants them: of one type, none missing."""
-    dtype = compute_dtype(*[t for t in (input, weight, offset, mask, bias) if t is not None])
+    dtype = compute_dtype(
+        *[t for t in (input, weight, offset, mask, bias) if t is not None]
+    )
     mask = input.new_zeros(len(input), 1) if mask is None else mask
     bias = input.new_zeros(len(weight)) if bias is None else bias
     return [t.to(dtype).contiguous() for t in (input, weight, offset, mask, bias)]
@@ -294,6 +334,9 @@ def _forward(
     geometry: tuple[int, ...],
 ) -> Tensor:
     tensors = _arguments(input, weight, offset, mask, bias)
+    if _sampled(input):
+        x, w, o, m, b = tensors
+        return deform_sample.forward(x, w, o, None if mask is None else m, b, geometry)
     return torch.ops.torchvision.deform_conv2d(*tensors, *geometry, mask is not None)
 
 
@@ -309,6 +352,11 @@ def _backward(
     """Gradients by input, weight, offset, mask and bias."""
     tensors = _arguments(input, weight, offset, mask, bias)
     grad = grad.to(tensors[0].dtype).contiguous()
+    if _sampled(input):
+        x, w, o, m, _ = tensors
+        return deform_sample.backward(
+            grad, x, w, o, None if mask is None else m, geometry
+        )
     grads: tuple[Tensor, ...] = torch.ops.torchvision._deform_conv2d_backward(
         grad, *tensors, *geometry, mask is not None
     )

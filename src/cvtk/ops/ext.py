@@ -28,7 +28,12 @@ except (ImportError, RuntimeError) as error:
 
 from cvtk.ops.attention import ms_deform_attn_backward, ms_deform_attn_forward
 from cvtk.ops.boxes import bbox_overlaps
-from cvtk.ops.carafe import carafe_backward, carafe_forward, carafe_naive_backward, carafe_naive_forward
+from cvtk.ops.carafe import (
+    carafe_backward,
+    carafe_forward,
+    carafe_naive_backward,
+    carafe_naive_forward,
+)
 from cvtk.ops.deform_conv import (
     deform_conv_backward_input,
     deform_conv_backward_parameters,
@@ -44,7 +49,12 @@ from cvtk.ops.losses import (
 )
 from cvtk.ops.masked_conv import masked_col2im_forward, masked_im2col_forward
 from cvtk.ops.nms import nms, nms_match, softnms
-from cvtk.ops.roi import roi_align_backward, roi_align_forward, roi_pool_backward, roi_pool_forward
+from cvtk.ops.roi import (
+    roi_align_backward,
+    roi_align_forward,
+    roi_pool_backward,
+    roi_pool_forward,
+)
 from cvtk.ops.sync_bn import (
     sync_bn_backward_data,
     sync_bn_backward_param,
@@ -104,15 +114,17 @@ def get_compiling_cuda_version() -> str:
 def __getattr__(name: str) -> Callable[..., NoReturn]:
     # mmcv asserts at import that every operator exists, so one that is missing may only fail when called.
     if name.startswith("_"):
-        raise AttributeError(f"module 'mmcv._ext' (from cvtk) has no attribute {name!r}")
+        raise AttributeError(
+            f"module 'mmcv._ext' (from cvtk) has no attribute {name!r}"
+        )
 
     def missing(*args: Any, **kwargs: Any) -> NoReturn:
         raise InstallError(
             f"The operator {name!r} of mmcv.ops is not among those that cvtk provides without a compiler.",
-            "Install an mmcv with compiled operators: `mim install onedl-mmcv` takes a ready-made one where"
-            " there is one for your PyTorch; `MMCV_WITH_OPS=1 pip install --no-deps --force-reinstall"
-            " --no-build-isolation --no-binary onedl-mmcv onedl-mmcv` compiles it"
-            " (needs a C++ compiler, and nvcc for a GPU; may take half an hour).",
+            "Install an mmcv with compiled operators: `pip uninstall -y onedl-mmcv && mim install onedl-mmcv`"
+            " takes a ready-made one where there is one for your PyTorch; `MMCV_WITH_OPS=1 pip install"
+            " --no-deps --force-reinstall --no-cache-dir --no-build-isolation --no-binary onedl-mmcv"
+            " onedl-mmcv` compiles it (needs a C++ compiler, and nvcc for a GPU; may take half an hour).",
         )
 
     missing.__name__ = missing.__qualname__ = name

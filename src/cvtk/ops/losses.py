@@ -12,7 +12,12 @@ from torch import Tensor
 
 
 def sigmoid_focal_loss_forward(
-    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    gamma: float,
+    alpha: float,
 ) -> None:
     """FL = -alpha (1 - p)^gamma log p for a sample's own class, -(1 - alpha) p^gamma log(1 - p) for others.
 
@@ -24,15 +29,18 @@ def sigmoid_focal_loss_forward(
         gamma: Focusing exponent, at least 0.
         alpha: Weight of the positive class, in [0, 1].
     """
-    p = input.sigmoid()
-    own = -alpha * (1 - p) ** gamma * F.logsigmoid(input)
-    other = -(1 - alpha) * p**gamma * F.logsigmoid(-input)
-    loss = torch.where(_one_hot(input, target), own, other)
+    z, _, factor = _signed(input, target, alpha)
+    loss = -factor * (1 - z.sigmoid()) ** gamma * F.logsigmoid(z)
     output.copy_(_weighted(loss, target, weight))
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    grad_input: Tensor,
+    gamma: float,
+    alpha: float,
 ) -> None:
     """Derivative by the logits, for a gradient of 1 at every loss.
 
@@ -44,15 +52,19 @@ def sigmoid_focal_loss_backward(
         gamma: As in the forward pass.
         alpha: As in the forward pass.
     """
-    p = input.sigmoid()
-    own = -alpha * (1 - p) ** gamma * (1 - p - gamma * p * F.logsigmoid(input))
-    other = -(1 - alpha) * p**gamma * (gamma * (1 - p) * F.logsigmoid(-input) - p)
-    grad = torch.where(_one_hot(input, target), own, other)
+    z, sign, factor = _signed(input, target, alpha)
+    p = z.sigmoid()
+    grad = -sign * factor * (1 - p) ** gamma * (1 - p - gamma * p * F.logsigmoid(z))
     grad_input.copy_(_weighted(grad, target, weight))
 
 
 def softmax_focal_loss_forward(
-    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    gamma: float,
+    alpha: float,
 ) -> None:
     """FL = -alpha (1 - p)^gamma log p, with p the softmax probability of the sample's class.
 
@@ -96,12 +108,22 @@ def softmax_focal_loss_backward(
         rest = (1 - p).clamp(min=torch.finfo(p.dtype).tiny)
         slope = slope + gamma * rest ** (gamma - 1) * p * log_p
     buff.copy_(_weighted((alpha * slope).where(target >= 0, 0), target, weight))
-    grad_input.copy_(buff[:, None] * (_one_hot(input, target).to(input.dtype) - input))
+    torch.mul(input, -buff[:, None], out=grad_input)
+    grad_input.scatter_add_(1, target.clamp(min=0)[:, None], buff[:, None])
 
 
-def _one_hot(input: Tensor, target: Tensor) -> Tensor:
-    """(N, C), (N,) -> (N, C) bool, true at each sample's class."""
-    return target[:, None] == torch.arange(input.size(1), device=input.device)
+def _signed(
+    input: Tensor, target: Tensor, alpha: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turns both halves of the sigmoid loss into one formula: 1 - sigmoid(x) is sigmoid(-x).
+
+    Returns:
+        z, (N, C), the logit of being right; its sign against x; alpha or 1 - alpha.
+    """
+    own = target[:, None] == torch.arange(input.size(1), device=input.device)
+    sign = own.to(input.dtype) * 2 - 1
+    # (1 - alpha) + own * (2 alpha - 1), without a second table
+    return input * sign, sign, 0.5 + sign * (alpha - 0.5)
 
 
 def _own_probability(softmax: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,5 +137,7 @@ def _weighted(loss: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     if weight.numel() == 0:
         return loss
     classes = weight.numel()
-    factor = weight[target.clamp(0, classes - 1)].where((target >= 0) & (target < classes), 1)
+    factor = weight[target.clamp(0, classes - 1)].where(
+        (target >= 0) & (target < classes), 1
+    )
     return loss * (factor if loss.dim() == 1 else factor[:, None])

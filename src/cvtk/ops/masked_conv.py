@@ -36,7 +36,13 @@ def masked_im2col_forward(
 
 
 def masked_col2im_forward(
-    col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor, height: int, width: int, channels: int
+    col: Tensor,
+    mask_h_idx: Tensor,
+    mask_w_idx: Tensor,
+    im: Tensor,
+    height: int,
+    width: int,
+    channels: int,
 ) -> None:
     """Writes each column to its place; other places keep what they hold.
 

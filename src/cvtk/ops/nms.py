@@ -78,7 +78,9 @@ def softnms(
         if method == _NAIVE:
             score[rest][iou >= iou_threshold] = 0
         elif method == _LINEAR:
-            score[rest] *= np.where(iou >= iou_threshold, 1 - iou, 1).astype(score.dtype)
+            score[rest] *= np.where(iou >= iou_threshold, 1 - iou, 1).astype(
+                score.dtype
+            )
         else:
             score[rest] *= np.exp(-(iou**2) / sigma).astype(score.dtype)
         keep = ~(score[rest] < min_score)

@@ -21,6 +21,8 @@ def compute_dtype(*tensors: Tensor) -> torch.dtype:
     dtype = tensors[0].dtype
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
-    if dtype == torch.float64 or (dtype == torch.float16 and tensors[0].device.type != "cpu"):
+    if dtype == torch.float64 or (
+        dtype == torch.float16 and tensors[0].device.type != "cpu"
+    ):
         return dtype
     return torch.float32

@@ -60,17 +60,27 @@ def roi_align_forward(
         )
         return
     start, size = _region(boxes, spatial_scale, aligned)
-    for rows, (grid_h, grid_w) in _by_grid(size, bins, sampling_ratio, features.size(1)):
+    for rows, (grid_h, grid_w) in _by_grid(
+        size, bins, sampling_ratio, features.size(1)
+    ):
         if grid_h < 1 or grid_w < 1:
             output[rows], argmax_y[rows], argmax_x[rows] = 0, -1, -1
             continue
         # One bin for each sample of the wanted bins: torchvision samples it at its centre.
         fine = (aligned_height * grid_h, aligned_width * grid_w)
-        samples = torch.ops.torchvision.roi_align(features, boxes[rows], spatial_scale, *fine, 1, aligned)
+        samples = torch.ops.torchvision.roi_align(
+            features, boxes[rows], spatial_scale, *fine, 1, aligned
+        )
         best, place = F.max_pool2d(samples, (grid_h, grid_w), return_indices=True)
         step = size[rows] / size.new_tensor(fine)
-        y = start[rows, 0, None, None, None] + (place // fine[1] + 0.5) * step[:, 0, None, None, None]
-        x = start[rows, 1, None, None, None] + (place % fine[1] + 0.5) * step[:, 1, None, None, None]
+        y = (
+            start[rows, 0, None, None, None]
+            + (place // fine[1] + 0.5) * step[:, 0, None, None, None]
+        )
+        x = (
+            start[rows, 1, None, None, None]
+            + (place % fine[1] + 0.5) * step[:, 1, None, None, None]
+        )
         for target, values in ((output, best), (argmax_y, y), (argmax_x, x)):
             target[rows] = values.to(target.dtype)
 
@@ -162,10 +172,14 @@ def roi_pool_forward(
         ],
         dim=-1,
     )
-    best, place = torch.ops.torchvision.roi_pool(input.to(dtype), cells.reshape(-1, 5), 1.0, 1, 1)
+    best, place = torch.ops.torchvision.roi_pool(
+        input.to(dtype), cells.reshape(-1, 5), 1.0, 1, 1
+    )
     best = best.view(*shape, channels).permute(0, 3, 1, 2)
     place = place.view(*shape, channels).permute(0, 3, 1, 2)
-    filled = (size > 0).all(1)[:, None, None] & (x2 > x1)[:, None, :] & (y2 > y1)[:, :, None]
+    filled = (
+        (size > 0).all(1)[:, None, None] & (x2 > x1)[:, None, :] & (y2 > y1)[:, :, None]
+    )
     output.copy_(best.where(filled[:, None], 0))
     argmax.copy_(place.where(filled[:, None], -1))
 
@@ -193,7 +207,9 @@ def roi_pool_backward(
     plane = _plane_start(rois, grad_input)
     index = plane + argmax.clamp(min=0)
     grad = grad_output.where(argmax >= 0, 0)
-    grad_input.view(-1).index_add_(0, index.flatten(), grad.flatten().to(grad_input.dtype))
+    grad_input.view(-1).index_add_(
+        0, index.flatten(), grad.flatten().to(grad_input.dtype)
+    )
 
 
 def _region(boxes: Tensor, scale: float, aligned: bool) -> tuple[Tensor, Tensor]:
@@ -214,13 +230,20 @@ def _by_grid(
     kinds, kind = torch.unique(grids, dim=0, return_inverse=True)
     for i, (grid_h, grid_w) in enumerate(kinds.tolist()):
         samples = channels * bins[0] * grid_h * bins[1] * grid_w
-        for rows in (kind == i).nonzero()[:, 0].split(max(_CHUNK // max(samples, 1), 1)):
+        for rows in (
+            (kind == i).nonzero()[:, 0].split(max(_CHUNK // max(samples, 1), 1))
+        ):
             yield rows, (grid_h, grid_w)
 
 
-def _bin_edges(start: Tensor, size: Tensor, bins: int, limit: int) -> tuple[Tensor, Tensor]:
+def _bin_edges(
+    start: Tensor, size: Tensor, bins: int, limit: int
+) -> tuple[Tensor, Tensor]:
     """(K,), (K,) -> (K, bins) first cell and end of each bin, inside [0, limit]."""
-    edge = torch.arange(bins + 1, device=start.device, dtype=start.dtype) * (size / bins)[:, None]
+    edge = (
+        torch.arange(bins + 1, device=start.device, dtype=start.dtype)
+        * (size / bins)[:, None]
+    )
     edge = edge + start[:, None]
     return edge[:, :-1].floor().clamp(0, limit), edge[:, 1:].ceil().clamp(0, limit)
 
@@ -233,7 +256,9 @@ def _plane_start(rois: Tensor, features: Tensor) -> Tensor:
     return (plane * (height * width))[:, :, None, None]
 
 
-def _scatter_bilinear(grad: Tensor, rois: Tensor, y: Tensor, x: Tensor, grad_input: Tensor) -> None:
+def _scatter_bilinear(
+    grad: Tensor, rois: Tensor, y: Tensor, x: Tensor, grad_input: Tensor
+) -> None:
     """Adds each gradient to the four cells around its sample, as the bilinear weights say."""
     height, width = grad_input.shape[2:]
     # Samples up to one cell outside count as on the border, others as 0.

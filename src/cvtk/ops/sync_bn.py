@@ -63,7 +63,11 @@ def sync_bn_forward_output(
     """
     std.copy_((var + eps).sqrt())
     norm.copy_((input.to(norm.dtype) - mean[:, None]) / std[:, None])
-    output.copy_(norm if weight is None or bias is None else norm * weight[:, None] + bias[:, None])
+    output.copy_(
+        norm
+        if weight is None or bias is None
+        else norm * weight[:, None] + bias[:, None]
+    )
     if running_mean is None or running_var is None:
         return
     count = input.size(0) * input.size(2) * group_size
@@ -72,7 +76,9 @@ def sync_bn_forward_output(
     running_var.copy_(momentum * unbiased + (1 - momentum) * running_var)
 
 
-def sync_bn_backward_param(grad_output: Tensor, norm: Tensor, grad_weight: Tensor, grad_bias: Tensor) -> None:
+def sync_bn_backward_param(
+    grad_output: Tensor, norm: Tensor, grad_weight: Tensor, grad_bias: Tensor
+) -> None:
     """Gradients of scale and shift.
 
     Args:
@@ -108,4 +114,6 @@ def sync_bn_backward_data(
     """
     count = norm.size(0) * norm.size(2)
     through_statistics = (grad_weight[:, None] * norm + grad_bias[:, None]) / count
-    grad_input.copy_((weight / std)[:, None] * (grad_output.to(norm.dtype) - through_statistics))
+    grad_input.copy_(
+        (weight / std)[:, None] * (grad_output.to(norm.dtype) - through_statistics)
+    )
