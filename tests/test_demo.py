@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
-from scipy import ndimage
 
-from cvtk.demo import _run, annotation, contact_sheet, make_demo, run_demo, trace
+from cvtk.demo import _run, annotation, contact_sheet, make_demo, run_demo
 from cvtk.errors import CvtkError, FileError
 
 
@@ -19,22 +18,6 @@ def decoded(segmentation, height, width):
     coco = COCO()
     coco.imgs = {1: {"id": 1, "height": height, "width": width}}
     return coco.annToMask({"image_id": 1, "segmentation": segmentation}).astype(bool)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_traced_polygons_give_the_mask_back(seed):
-    rng = np.random.default_rng(seed)
-    mask = ndimage.binary_fill_holes(rng.random((17, 23)) < 0.4)
-    polygons, holes = trace(mask)
-    assert not holes
-    np.testing.assert_array_equal(decoded(polygons, *mask.shape), mask)
-
-
-def test_trace_sees_a_hole_and_the_border():
-    ring = np.ones((5, 6), bool)
-    assert trace(ring) == ([[0.0, 0.0, 6.0, 0.0, 6.0, 5.0, 0.0, 5.0]], False)
-    ring[2, 2] = False
-    assert trace(ring)[1]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cvtk.data.contours import trace
 from cvtk.errors import CvtkError, FileError, InstallError
 from cvtk.files import written_whole
 from cvtk.scenes import CLASSES, make_scene
@@ -47,57 +48,6 @@ class DemoFiles:
     test: Path
 
 
-def trace(mask: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
-    """Outlines of a mask along the edges of its pixels.
-
-    Args:
-        mask: (H, W) bool.
-
-    Returns:
-        One polygon `[x1, y1, x2, y2, ...]` in pixels for each connected part, the pixel (0, 0) reaching from
-        0 to 1, so that pycocotools gives the mask back; and whether there are holes, which polygons fill.
-    """
-    padded = np.pad(mask, 1)
-    # Edges as start -> ends, the mask on their right hand (y grows downwards).
-    after: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for (dy, dx), (y0, x0), (y1, x1) in (
-        ((-1, 0), (0, 0), (0, 1)),
-        ((0, 1), (0, 1), (1, 1)),
-        ((1, 0), (1, 1), (1, 0)),
-        ((0, -1), (1, 0), (0, 0)),
-    ):
-        edge = padded & ~np.roll(padded, (-dy, -dx), axis=(0, 1))
-        for y, x in np.argwhere(edge) - 1:
-            after.setdefault((int(x) + x0, int(y) + y0), []).append(
-                (int(x) + x1, int(y) + y1)
-            )
-    polygons, holes = [], False
-    while after:
-        start = here = next(iter(after))
-        way = (0, 0)
-        corners: list[tuple[int, int]] = []
-        while True:
-            ends = after[here]
-            # Where two pixels touch at a corner, turning right keeps them apart.
-            right = (here[0] - way[1], here[1] + way[0])
-            there = right if len(ends) > 1 and right in ends else ends[0]
-            ends.remove(there)
-            if not ends:
-                del after[here]
-            step = (there[0] - here[0], there[1] - here[1])
-            if step != way:
-                corners.append(here)
-            here, way = there, step
-            if here == start:
-                break
-        x, y = np.array(corners).T
-        if float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0:
-            polygons.append([float(v) for corner in corners for v in corner])
-        else:
-            holes = True
-    return polygons, holes
-
-
 def annotation(
     mask: NDArray[np.bool_], category_id: int, *, crowd: bool, packed: bool
 ) -> dict[str, Any]:
@@ -112,8 +62,8 @@ def annotation(
     from pycocotools import mask as coco_mask
 
     rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    polygons, holes = trace(mask)
-    segmentation: Any = polygons
+    outer, holes = trace(mask)
+    segmentation: Any = outer
     if crowd:
         flat = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
         turns = np.flatnonzero(np.diff(flat))
