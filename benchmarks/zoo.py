@@ -192,7 +192,9 @@ def count_params() -> None:
     ]:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                cfg = Config.fromfile(entry.config, import_custom_modules=False).to_dict()
+                cfg = Config.fromfile(
+                    entry.config, import_custom_modules=False
+                ).to_dict()
                 adapt(cfg)
                 cfg = Config(cfg)
                 try:

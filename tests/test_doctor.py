@@ -10,11 +10,15 @@ import pytest
 
 from cvtk import doctor
 
-needs_mmdet = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="needs MMDetection")
+needs_mmdet = pytest.mark.skipif(
+    importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
+)
 
 
 def test_light_checks_tell_versions():
-    assert doctor.check_python().detail.startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert doctor.check_python().detail.startswith(
+        f"{sys.version_info.major}.{sys.version_info.minor}."
+    )
     assert doctor.check_cvtk().status == "ok"
     check = doctor.check_pycocotools()
     assert check.status == "ok" and "masks work" in check.detail
@@ -27,18 +31,31 @@ def test_a_sound_installation_passes():
     assert all(r.remedy for r in results.values() if r.status == "fail")
     assert doctor.can_train(list(results.values())), results
     assert "cpu" in results["torch"].detail
-    assert "operators" in results["mmcv"].detail and "nms works" in results["mmcv"].detail
+    assert (
+        "operators" in results["mmcv"].detail and "nms works" in results["mmcv"].detail
+    )
     assert "instance segmentation" in results["mmdet"].detail
 
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("torch", "torch"), ("torchvision", "torchvision"), ("mmengine", "mmengine"), ("mmdet", "mmdet")],
+    [
+        ("torch", "torch"),
+        ("torchvision", "torchvision"),
+        ("mmengine", "mmengine"),
+        ("mmdet", "mmdet"),
+    ],
 )
 def test_a_package_that_is_not_there_comes_with_the_command(monkeypatch, module, name):
-    monkeypatch.setitem(sys.modules, module, None)  # what Python itself understands as "not there"
+    monkeypatch.setitem(
+        sys.modules, module, None
+    )  # what Python itself understands as "not there"
     check = doctor.CHECKS[name]()
-    assert (check.status, check.detail, check.remedy) == ("fail", "not installed", doctor.INSTALL)
+    assert (check.status, check.detail, check.remedy) == (
+        "fail",
+        "not installed",
+        doctor.INSTALL,
+    )
 
 
 @pytest.mark.parametrize("name", ["mim", "faster-coco-eval"])
@@ -57,16 +74,25 @@ def test_a_module_that_breaks_on_import_is_reported_in_one_line(monkeypatch, tmp
     monkeypatch.delitem(sys.modules, "mmengine", raising=False)
     check = doctor.check_mmengine()
     assert check.status == "fail"
-    assert check.detail == "installed, but does not import: OSError: libfoo.so: wrong version"
+    assert (
+        check.detail
+        == "installed, but does not import: OSError: libfoo.so: wrong version"
+    )
 
 
 def test_a_check_that_breaks_does_not_take_the_report_away(monkeypatch):
     def broken():
         raise ValueError("no idea")
 
-    monkeypatch.setattr(doctor, "CHECKS", {"python": doctor.check_python, "torch": broken})
+    monkeypatch.setattr(
+        doctor, "CHECKS", {"python": doctor.check_python, "torch": broken}
+    )
     first, second = doctor.examine()
-    assert first.status == "ok" and second.status == "fail" and "ValueError: no idea" in second.detail
+    assert (
+        first.status == "ok"
+        and second.status == "fail"
+        and "ValueError: no idea" in second.detail
+    )
     report = doctor.report([first, second])
     assert report["can_train"] is False and report["checks"][1]["name"] == "torch"
 

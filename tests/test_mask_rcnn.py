@@ -9,15 +9,29 @@ import pytest
 from cvtk.errors import FileError, ModelError
 from cvtk.mask_rcnn import mask_rcnn, save_config
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="needs MMDetection")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
+)
 
 
 def changed(a, b, path=""):
     """The paths at which two configurations differ."""
     if isinstance(a, dict) and isinstance(b, dict):
-        return {p for k in a.keys() | b.keys() for p in changed(a.get(k), b.get(k), f"{path}.{k}".strip("."))}
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
-        return {p for i, (x, y) in enumerate(zip(a, b, strict=True)) for p in changed(x, y, f"{path}.{i}")}
+        return {
+            p
+            for k in a.keys() | b.keys()
+            for p in changed(a.get(k), b.get(k), f"{path}.{k}".strip("."))
+        }
+    if (
+        isinstance(a, (list, tuple))
+        and isinstance(b, (list, tuple))
+        and len(a) == len(b)
+    ):
+        return {
+            p
+            for i, (x, y) in enumerate(zip(a, b, strict=True))
+            for p in changed(x, y, f"{path}.{i}")
+        }
     return set() if a == b else {path}
 
 
@@ -33,21 +47,38 @@ RPN, ROI, TEST = "rpn_head", "roi_head", "test_cfg"
     ("arguments", "expected"),
     [
         ({}, {}),
-        ({"num_classes": 3}, {f"{ROI}.bbox_head.num_classes": 3, f"{ROI}.mask_head.num_classes": 3}),
+        (
+            {"num_classes": 3},
+            {f"{ROI}.bbox_head.num_classes": 3, f"{ROI}.mask_head.num_classes": 3},
+        ),
         (
             {"with_dcn": True},
             {
-                "backbone.dcn": {"type": "DCNv2", "deform_groups": 1, "fallback_on_stride": False},
+                "backbone.dcn": {
+                    "type": "DCNv2",
+                    "deform_groups": 1,
+                    "fallback_on_stride": False,
+                },
                 "backbone.stage_with_dcn": [False, True, True, True],
             },
         ),
         (
             {"aspect_ratios": [0.2, 1, 5]},
-            {f"{RPN}.anchor_generator.ratios.0": 0.2, f"{RPN}.anchor_generator.ratios.2": 5.0},
+            {
+                f"{RPN}.anchor_generator.ratios.0": 0.2,
+                f"{RPN}.anchor_generator.ratios.2": 5.0,
+            },
         ),
-        ({"anchor_sizes": [16, 64, 128, 256, 512]}, {f"{RPN}.anchor_generator.base_sizes.0": 16.0}),
         (
-            {"rpn_cls_loss": "focal", "rpn_focal_loss_alpha": 0.3, "rpn_focal_loss_gamma": 1.5},
+            {"anchor_sizes": [16, 64, 128, 256, 512]},
+            {f"{RPN}.anchor_generator.base_sizes.0": 16.0},
+        ),
+        (
+            {
+                "rpn_cls_loss": "focal",
+                "rpn_focal_loss_alpha": 0.3,
+                "rpn_focal_loss_gamma": 1.5,
+            },
             {
                 f"{RPN}.loss_cls.type": "FocalLoss",
                 f"{RPN}.loss_cls.alpha": 0.3,
@@ -82,7 +113,9 @@ RPN, ROI, TEST = "rpn_head", "roi_head", "test_cfg"
         ({"test_post_nms_top_n": 500}, {f"{TEST}.rpn.max_per_img": 500}),
     ],
 )
-def test_each_parameter_changes_what_it_names_and_nothing_else(plain, arguments, expected):
+def test_each_parameter_changes_what_it_names_and_nothing_else(
+    plain, arguments, expected
+):
     model = mask_rcnn(**arguments)["model"]
     assert changed(plain["model"], model) == set(expected)
     for path, value in expected.items():
@@ -95,7 +128,9 @@ def test_each_parameter_changes_what_it_names_and_nothing_else(plain, arguments,
 def test_libra_draws_negatives_balanced_by_iou(plain):
     sampler = mask_rcnn(bbox_assigner="libra")["model"]["train_cfg"]["rcnn"]["sampler"]
     assert sampler["neg_sampler"]["type"] == "IoUBalancedNegSampler"
-    assert sampler["num"] == plain["model"]["train_cfg"]["rcnn"]["sampler"]["num"] == 512
+    assert (
+        sampler["num"] == plain["model"]["train_cfg"]["rcnn"]["sampler"]["num"] == 512
+    )
 
 
 def build(cfg):
@@ -104,14 +139,20 @@ def build(cfg):
     from mmengine.registry import init_default_scope
 
     init_default_scope("mmdet")
-    return MODELS.build(Config(cfg).model)  # weights are downloaded by init_weights only
+    return MODELS.build(
+        Config(cfg).model
+    )  # weights are downloaded by init_weights only
 
 
 @pytest.mark.parametrize(
     ("arguments", "kind", "stem"),
     [
         ({"backbone": "resnet18"}, "ResNet", 64),
-        ({"backbone": "resnet50_vd", "with_dcn": True, "fpn_num_channels": 64}, "ResNetV1d", 32),
+        (
+            {"backbone": "resnet50_vd", "with_dcn": True, "fpn_num_channels": 64},
+            "ResNetV1d",
+            32,
+        ),
         ({"backbone": "resnext101"}, "ResNeXt", 64),
         ({"backbone": "hrnet_w18", "fpn_num_channels": 128}, "HRNet", 64),
         ({"backbone": "resnet18", "with_fpn": False}, "ResNet", 64),
@@ -127,8 +168,12 @@ def test_models_build_with_the_parts_asked_for(arguments, kind, stem):
     assert model.roi_head.bbox_head.fc_cls.out_features == 3  # and the background
     assert model.roi_head.mask_head.conv_logits.out_channels == 2
     if model.with_neck:
-        assert model.rpn_head.rpn_conv.in_channels == arguments.get("fpn_num_channels", 256)
-    deformable = any(type(m).__name__.startswith("ModulatedDeform") for m in model.backbone.modules())
+        assert model.rpn_head.rpn_conv.in_channels == arguments.get(
+            "fpn_num_channels", 256
+        )
+    deformable = any(
+        type(m).__name__.startswith("ModulatedDeform") for m in model.backbone.modules()
+    )
     assert deformable == arguments.get("with_dcn", False)
 
 
@@ -140,7 +185,12 @@ def test_anchors_have_the_sizes_in_pixels(with_fpn):
 
     init_default_scope("mmdet")
     sizes = [20.0, 50, 100, 200, 400]
-    cfg = mask_rcnn(backbone="resnet18", with_fpn=with_fpn, anchor_sizes=sizes, aspect_ratios=[1.0, 2.0])
+    cfg = mask_rcnn(
+        backbone="resnet18",
+        with_fpn=with_fpn,
+        anchor_sizes=sizes,
+        aspect_ratios=[1.0, 2.0],
+    )
     generator = TASK_UTILS.build(cfg["model"]["rpn_head"]["anchor_generator"])
     boxes = torch.cat(generator.base_anchors)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
@@ -156,7 +206,12 @@ def test_a_model_without_fpn_takes_a_step_and_predicts():
 
     torch.manual_seed(0)
     cfg = mask_rcnn(
-        2, "resnet18", with_fpn=False, rpn_cls_loss="focal", rcnn_bbox_loss="ciou", rcnn_nms="soft_nms"
+        2,
+        "resnet18",
+        with_fpn=False,
+        rpn_cls_loss="focal",
+        rcnn_bbox_loss="ciou",
+        rcnn_nms="soft_nms",
     )
     model = build(cfg)
     masks = torch.zeros(1, 64, 64)
@@ -166,12 +221,23 @@ def test_a_model_without_fpn_takes_a_step_and_predicts():
         labels=torch.tensor([1]),
         masks=BitmapMasks(masks.numpy(), 64, 64),
     )
-    meta = {"img_shape": (64, 64), "ori_shape": (64, 64), "pad_shape": (64, 64), "scale_factor": (1.0, 1.0)}
+    meta = {
+        "img_shape": (64, 64),
+        "ori_shape": (64, 64),
+        "pad_shape": (64, 64),
+        "scale_factor": (1.0, 1.0),
+    }
     sample = DetDataSample(
-        metainfo=meta, gt_instances=truth, ignored_instances=InstanceData(bboxes=torch.zeros(0, 4))
+        metainfo=meta,
+        gt_instances=truth,
+        ignored_instances=InstanceData(bboxes=torch.zeros(0, 4)),
     )
     data = model.data_preprocessor(
-        {"inputs": [torch.zeros(3, 64, 64, dtype=torch.uint8)], "data_samples": [sample]}, True
+        {
+            "inputs": [torch.zeros(3, 64, 64, dtype=torch.uint8)],
+            "data_samples": [sample],
+        },
+        True,
     )
     loss, _ = model.parse_losses(model(**data, mode="loss"))
     loss.backward()

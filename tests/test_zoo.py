@@ -15,7 +15,9 @@ from cvtk import zoo
 from cvtk.errors import InstallError, ModelError
 from cvtk.zoo import cache, index
 
-needs_mmdet = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="needs MMDetection")
+needs_mmdet = pytest.mark.skipif(
+    importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
+)
 
 METAFILE = """
 Collections:
@@ -52,7 +54,11 @@ def root(tmp_path):
         "Import: [configs/gn+ws/metafile.yml, configs/broken/metafile.yml]"
     )
     family = tmp_path / "configs" / "gn+ws"
-    for folder in (family, tmp_path / "configs" / "broken", tmp_path / "configs" / "_base_"):
+    for folder in (
+        family,
+        tmp_path / "configs" / "broken",
+        tmp_path / "configs" / "_base_",
+    ):
         folder.mkdir(parents=True)
     (family / "metafile.yml").write_text(METAFILE)
     (tmp_path / "configs" / "broken" / "metafile.yml").write_text("Models: [unclosed")
@@ -77,12 +83,27 @@ def test_index_is_read_with_its_oddities(root):
         "mask-rcnn_r18_extra",
     }
     plain = entries["mask-rcnn_r50_fpn_1x_coco"]
-    assert (plain.task, plain.mask_ap, plain.box_ap, plain.ap) == ("segm", 34.7, 38.2, 34.7)
-    assert (plain.memory_gb, plain.epochs, plain.weights_url) == (4.4, 12, "https://example.org/mask.pth")
-    assert (plain.paper_title, plain.aliases) == ("Mask R-CNN", ("mask_rcnn_r50_old_name",))
+    assert (plain.task, plain.mask_ap, plain.box_ap, plain.ap) == (
+        "segm",
+        34.7,
+        38.2,
+        34.7,
+    )
+    assert (plain.memory_gb, plain.epochs, plain.weights_url) == (
+        4.4,
+        12,
+        "https://example.org/mask.pth",
+    )
+    assert (plain.paper_title, plain.aliases) == (
+        "Mask R-CNN",
+        ("mask_rcnn_r50_old_name",),
+    )
     assert plain.config.is_absolute() and plain.config.is_file()
     assert entries["tracker_x"].task == "other"
-    assert entries["mask-rcnn_r18_extra"].task == "segm" and not entries["mask-rcnn_r18_extra"].listed
+    assert (
+        entries["mask-rcnn_r18_extra"].task == "segm"
+        and not entries["mask-rcnn_r18_extra"].listed
+    )
 
 
 def test_an_entry_survives_its_dict(root):
@@ -94,7 +115,9 @@ def test_an_entry_survives_its_dict(root):
 def small(root, monkeypatch, tmp_path_factory):
     """The made-up MMDetection in place of the installed one: a source checkout, configurations beside it."""
     (root / "mmdet").mkdir()
-    (root / "mmdet" / "__init__.py").write_text("raise RuntimeError('mmdet was imported')")
+    (root / "mmdet" / "__init__.py").write_text(
+        "raise RuntimeError('mmdet was imported')"
+    )
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.delitem(sys.modules, "mmdet", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -104,7 +127,10 @@ def small(root, monkeypatch, tmp_path_factory):
 
 
 def test_catalogue_of_a_source_checkout_leaves_out_other_tasks(small):
-    assert [e.name for e in zoo.catalogue()] == ["mask-rcnn_r101_fpn_1x_coco", "mask-rcnn_r50_fpn_1x_coco"]
+    assert [e.name for e in zoo.catalogue()] == [
+        "mask-rcnn_r101_fpn_1x_coco",
+        "mask-rcnn_r50_fpn_1x_coco",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +154,9 @@ def test_find_a_file_outside_the_index_by_its_exact_stem(small):
 def test_find_a_configuration_file(small, tmp_path):
     own = tmp_path / "my model.py"
     own.write_text("model = dict(type='Mine')")
-    assert zoo.find(str(own), "segm") == zoo.Entry("my model", tmp_path.name, "segm", own, listed=False)
+    assert zoo.find(str(own), "segm") == zoo.Entry(
+        "my model", tmp_path.name, "segm", own, listed=False
+    )
     listed = small / "configs" / "gn+ws" / "mask-rcnn_r50_fpn_1x_coco.py"
     assert zoo.find(str(listed)).weights_url == "https://example.org/mask.pth"
 
@@ -137,7 +165,11 @@ def test_find_a_configuration_file(small, tmp_path):
     ("name", "task", "said"),
     [
         ("mask-rcnn_r5_fpn_1x_coco", None, "Did you mean 'mask-rcnn_r50_fpn_1x_coco'"),
-        ("mask-rcnn", None, "2 models share the name 'mask-rcnn': mask-rcnn_r50_fpn_1x_coco, mask-rcnn_r101"),
+        (
+            "mask-rcnn",
+            None,
+            "2 models share the name 'mask-rcnn': mask-rcnn_r50_fpn_1x_coco, mask-rcnn_r101",
+        ),
         ("tracker_x", None, "a task that cvtk does not train"),
         (
             "mask-rcnn_r50_fpn_1x_coco",
@@ -167,7 +199,13 @@ def test_cache_is_used_and_damage_to_it_is_not_noticed(small):
     path.write_text(path.read_text().replace("34.7", "99.9"))
     index.everything.cache_clear()
     assert zoo.find("mask-rcnn_r50_fpn_1x_coco").mask_ap == 99.9  # from the cache
-    for damage in ("", "[]", '{"key": 1}', path.read_text()[:200], path.read_text().replace("family", "kin")):
+    for damage in (
+        "",
+        "[]",
+        '{"key": 1}',
+        path.read_text()[:200],
+        path.read_text().replace("family", "kin"),
+    ):
         path.write_text(damage)
         index.everything.cache_clear()
         assert zoo.catalogue() == first
@@ -210,6 +248,12 @@ def test_every_model_of_the_index_is_there(installed):
 
 
 @needs_mmdet
+def test_tasks_that_the_index_has_wrong_are_right(installed):
+    assert installed["faster-rcnn_r50_fpn-carafe_1x_coco"].task == "det"
+    assert installed["mask-rcnn_x101-32x8d_fpn_ms-poly-3x_coco"].task == "segm"
+
+
+@needs_mmdet
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -233,12 +277,18 @@ def test_models_are_found_by_their_usual_names(installed, query, name):
 @needs_mmdet
 def test_search_puts_the_method_asked_for_first_then_sorts_by_ap(installed):
     found = zoo.search("mask rcnn", task="segm")
-    own = [e for e in found if e.family == "Mask R-CNN" or e.name.startswith("mask-rcnn")]
+    own = [
+        e for e in found if e.family == "Mask R-CNN" or e.name.startswith("mask-rcnn")
+    ]
     assert found[: len(own)] == own and len(found) > len(own)
     figures = [e.ap or 0.0 for e in zoo.search(task="det")]
     assert figures == sorted(figures, reverse=True)
-    assert all(e.memory_gb is not None and e.memory_gb <= 5 for e in zoo.search(max_memory=5))
-    assert all(e.params is not None and e.params <= 20 for e in zoo.search(max_params=20))
+    assert all(
+        e.memory_gb is not None and e.memory_gb <= 5 for e in zoo.search(max_memory=5)
+    )
+    assert all(
+        e.params is not None and e.params <= 20 for e in zoo.search(max_params=20)
+    )
     assert {e.family for e in zoo.search(family="rtmdet-ins")} == {"RTMDet-Ins"}
 
 
@@ -250,9 +300,12 @@ def test_models_of_paddle_alone_lead_to_equivalents(installed):
     assert len(near) == 3
     assert all(abs(e.mask_ap - 32.5) < 4 and e.weights_url for e in near)
     assert (
-        zoo.paddle_model("mask rcnn") is None and zoo.paddle_model("mask rt-detr l").name == "Mask-RT-DETR-L"
+        zoo.paddle_model("mask rcnn") is None
+        and zoo.paddle_model("mask rt-detr l").name == "Mask-RT-DETR-L"
     )
-    with pytest.raises(ModelError, match="exists only in Paddle; near it in mask AP and size: "):
+    with pytest.raises(
+        ModelError, match="exists only in Paddle; near it in mask AP and size: "
+    ):
         zoo.find("Mask-RT-DETR-L", "segm")
 
 

@@ -46,6 +46,11 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
             part["type"] = "SyncBN"
         if part.get("type") == "BoxInstDataPreprocessor":
             _need("skimage", "BoxInst")
+            for step in walk(cfg["train_dataloader"]):
+                if step.get("type") == "LoadAnnotations":
+                    # It makes its own masks from the boxes; with these, images go the way of all others.
+                    step["with_mask"] = True
+            notes.append("BoxInst learns masks from boxes alone.")
     for part in walk(cfg):
         if part.get("with_seg"):
             part["with_seg"] = False

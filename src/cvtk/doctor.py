@@ -55,7 +55,12 @@ def examine() -> list[Check]:
                 results.append(check())
             except Exception as error:
                 results.append(
-                    Check(name, "fail", f"broken: {_first_line(error)}", f"Reinstall it: {INSTALL}")
+                    Check(
+                        name,
+                        "fail",
+                        f"broken: {_first_line(error)}",
+                        f"Reinstall it: {INSTALL}",
+                    )
                 )
     return results
 
@@ -79,14 +84,22 @@ def check_python() -> Check:
     version = platform.python_version()
     detail = f"{version} ({platform.python_implementation()}), {sys.executable}"
     if sys.version_info >= (3, 14):
-        return Check("python", "note", detail, "cvtk is tested with Python 3.10 to 3.13.")
+        return Check(
+            "python", "note", detail, "cvtk is tested with Python 3.10 to 3.13."
+        )
     return Check("python", "ok", detail)
 
 
 def check_platform() -> Check:
     """System, processor, cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("platform", "ok", f"{platform.platform()}, {platform.machine()}, {cores} cores")
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+    return Check(
+        "platform", "ok", f"{platform.platform()}, {platform.machine()}, {cores} cores"
+    )
 
 
 def check_cvtk() -> Check:
@@ -100,7 +113,11 @@ def check_torch() -> Check:
     if isinstance(torch, Check):
         return torch
     devices, broken = [f"cpu ({torch.get_num_threads()} threads)"], []
-    names = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    names = (
+        [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        if torch.cuda.is_available()
+        else []
+    )
     names += ["mps"] if torch.backends.mps.is_available() else []
     for name in ["cpu", *names]:
         try:
@@ -118,10 +135,17 @@ def check_torch() -> Check:
     detail = f"{torch.__version__}, devices: {', '.join(devices)}"
     if broken:
         remedy = "Install the PyTorch that fits your GPU's driver: https://pytorch.org/get-started/locally"
-        return Check("torch", "fail", f"{detail}; not working: {'; '.join(broken)}", remedy)
+        return Check(
+            "torch", "fail", f"{detail}; not working: {'; '.join(broken)}", remedy
+        )
     if torch.version.cuda and not names:
         remedy = "If this machine has an NVIDIA GPU: see whether nvidia-smi works, and update its driver."
-        return Check("torch", "note", f"{detail} (built for CUDA {torch.version.cuda}, no GPU found)", remedy)
+        return Check(
+            "torch",
+            "note",
+            f"{detail} (built for CUDA {torch.version.cuda}, no GPU found)",
+            remedy,
+        )
     return Check("torch", "ok", detail)
 
 
@@ -137,7 +161,12 @@ def check_torchvision() -> Check:
         kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tolist()
     except Exception as error:
         remedy = "Install the pair that belongs together: pip install --upgrade torch torchvision"
-        return Check("torchvision", "fail", f"{torchvision.__version__}, nms: {_first_line(error)}", remedy)
+        return Check(
+            "torchvision",
+            "fail",
+            f"{torchvision.__version__}, nms: {_first_line(error)}",
+            remedy,
+        )
     works = kept == [0, 2]
     detail = f"{torchvision.__version__}, nms {'works' if works else 'keeps the wrong boxes'}"
     return Check("torchvision", "ok" if works else "fail", detail)
@@ -146,7 +175,11 @@ def check_torchvision() -> Check:
 def check_mmengine() -> Check:
     """MMEngine."""
     module = _import("mmengine")
-    return module if isinstance(module, Check) else Check("mmengine", "ok", _version("mmengine"))
+    return (
+        module
+        if isinstance(module, Check)
+        else Check("mmengine", "ok", _version("mmengine"))
+    )
 
 
 def check_mmcv() -> Check:
@@ -160,9 +193,17 @@ def check_mmcv() -> Check:
     if spec is None:
         # Without the compiled extension and without cvtk's start-up hook.
         remedy = "Reinstall cvtk, which brings the operators: pip install --force-reinstall --no-deps cvtk"
-        return Check("mmcv", "fail", f"{version}, without operators (no mmcv._ext)", remedy)
-    compiled = (spec.origin or "").endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))
-    kind = "compiled operators" if compiled else "operators of cvtk (PyTorch and torchvision)"
+        return Check(
+            "mmcv", "fail", f"{version}, without operators (no mmcv._ext)", remedy
+        )
+    compiled = (spec.origin or "").endswith(
+        tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    )
+    kind = (
+        "compiled operators"
+        if compiled
+        else "operators of cvtk (PyTorch and torchvision)"
+    )
     import torch
 
     try:
@@ -179,7 +220,12 @@ def check_mmcv() -> Check:
             if compiled
             else f"Reinstall: {INSTALL}"
         )
-        return Check("mmcv", "fail", f"{version}, {kind} do not work: {_first_line(error)}", remedy)
+        return Check(
+            "mmcv",
+            "fail",
+            f"{version}, {kind} do not work: {_first_line(error)}",
+            remedy,
+        )
     if twice:
         return Check("mmcv", "note", f"{version}, {kind}; {twice[0]}", twice[1])
     return Check("mmcv", "ok", f"{version}, {kind}; nms works")
@@ -211,7 +257,9 @@ def check_mim() -> Check:
 
 def check_pycocotools() -> Check:
     """Pycocotools, with one mask there and back."""
-    module = _import("pycocotools.mask", remedy="pip install --force-reinstall pycocotools")
+    module = _import(
+        "pycocotools.mask", remedy="pip install --force-reinstall pycocotools"
+    )
     if isinstance(module, Check):
         return module
     import numpy as np
@@ -219,13 +267,17 @@ def check_pycocotools() -> Check:
     mask = np.asfortranarray(np.eye(5, 7, dtype=np.uint8))
     code = module.encode(mask)
     works = np.array_equal(module.decode(code), mask) and int(module.area(code)) == 5
-    detail = f"{_version('pycocotools')}, masks {'work' if works else 'come back changed'}"
+    detail = (
+        f"{_version('pycocotools')}, masks {'work' if works else 'come back changed'}"
+    )
     return Check("pycocotools", "ok" if works else "fail", detail)
 
 
 def check_faster_coco_eval() -> Check:
     """faster-coco-eval, which the evaluation uses where it is."""
-    module = _import("faster_coco_eval", needed=False, remedy="pip install faster-coco-eval")
+    module = _import(
+        "faster_coco_eval", needed=False, remedy="pip install faster-coco-eval"
+    )
     if isinstance(module, Check):
         return module
     return Check("faster-coco-eval", "ok", _version("faster_coco_eval"))
@@ -266,9 +318,16 @@ def _import(name: str, needed: bool = True, remedy: str = "") -> ModuleType | Ch
     except ModuleNotFoundError as error:
         if error.name == name.split(".")[0]:
             return Check(label, status, "not installed", remedy)
-        return Check(label, status, f"needs {error.name}, which is not installed", remedy)
+        return Check(
+            label, status, f"needs {error.name}, which is not installed", remedy
+        )
     except Exception as error:  # compiled parts fail in many ways: OSError, RuntimeError, AssertionError
-        return Check(label, status, f"installed, but does not import: {_first_line(error)}", remedy)
+        return Check(
+            label,
+            status,
+            f"installed, but does not import: {_first_line(error)}",
+            remedy,
+        )
 
 
 def _distributions(module: str) -> list[str]:
@@ -282,7 +341,10 @@ def _version(module: str) -> str:
     if not names:
         return str(getattr(sys.modules.get(module), "__version__", "version unknown"))
     plain = module.replace("_", "-")
-    shown = [f"{importlib.metadata.version(n)}{'' if n == plain else f' ({n})'}" for n in names]
+    shown = [
+        f"{importlib.metadata.version(n)}{'' if n == plain else f' ({n})'}"
+        for n in names
+    ]
     return " and ".join(shown)
 
 
@@ -293,9 +355,16 @@ def _installed_twice(module: str) -> tuple[str, str] | None:
         return None
     both = " ".join(names)
     remedy = f"Keep one: pip uninstall {both}, then {INSTALL}"
-    return f"installed twice, as {' and as '.join(names)}, each over the other's files", remedy
+    return (
+        f"installed twice, as {' and as '.join(names)}, each over the other's files",
+        remedy,
+    )
 
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+    return (
+        f"{type(error).__name__}: {text.splitlines()[0]}"
+        if text
+        else type(error).__name__
+    )

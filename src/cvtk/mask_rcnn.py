@@ -16,13 +16,26 @@ _BACKBONES: dict[str, dict[str, Any]] = {
     "resnet18": {"depth": 18, "checkpoint": "torchvision://resnet18"},
     "resnet50": {"depth": 50, "checkpoint": "torchvision://resnet50"},
     "resnet101": {"depth": 101, "checkpoint": "torchvision://resnet101"},
-    "resnet50_vd": {**_V1D, "depth": 50, "checkpoint": "mmcls://resnet50_v1d", "prefix": "backbone."},
-    "resnet101_vd": {**_V1D, "depth": 101, "checkpoint": "mmcls://resnet101_v1d", "prefix": "backbone."},
+    "resnet50_vd": {
+        **_V1D,
+        "depth": 50,
+        "checkpoint": "mmcls://resnet50_v1d",
+        "prefix": "backbone.",
+    },
+    "resnet101_vd": {
+        **_V1D,
+        "depth": 101,
+        "checkpoint": "mmcls://resnet101_v1d",
+        "prefix": "backbone.",
+    },
     "resnext101": {},
     "hrnet_w18": {},
 }
 # The configurations of MMDetection to start from; all ResNets share one.
-_BASES = {"resnext101": "mask-rcnn_x101-32x4d_fpn_1x_coco", "hrnet_w18": "mask-rcnn_hrnetv2p-w18-1x_coco"}
+_BASES = {
+    "resnext101": "mask-rcnn_x101-32x4d_fpn_1x_coco",
+    "hrnet_w18": "mask-rcnn_hrnetv2p-w18-1x_coco",
+}
 _FPN_BASE, _C4_BASE = "mask-rcnn_r50_fpn_1x_coco", "mask-rcnn_r50-caffe-c4_1x_coco"
 
 
@@ -110,15 +123,26 @@ def mask_rcnn(
     roi["bbox_head"]["num_classes"] = roi["mask_head"]["num_classes"] = num_classes
     if rpn_cls_loss == "focal":
         focal = {"alpha": rpn_focal_loss_alpha, "gamma": rpn_focal_loss_gamma}
-        rpn["loss_cls"] = {"type": "FocalLoss", "use_sigmoid": True, "loss_weight": 1.0, **focal}
+        rpn["loss_cls"] = {
+            "type": "FocalLoss",
+            "use_sigmoid": True,
+            "loss_weight": 1.0,
+            **focal,
+        }
     if rcnn_bbox_loss == "smooth_l1":
-        roi["bbox_head"]["loss_bbox"] = {"type": "SmoothL1Loss", "beta": 1.0, "loss_weight": 1.0}
+        roi["bbox_head"]["loss_bbox"] = {
+            "type": "SmoothL1Loss",
+            "beta": 1.0,
+            "loss_weight": 1.0,
+        }
     else:
         # The loss of whole boxes is small beside that of four numbers each: hence the weight.
         roi["bbox_head"]["loss_bbox"] = {"type": "CIoULoss", "loss_weight": 12.0}
         roi["bbox_head"]["reg_decoded_bbox"] = True
 
-    model["train_cfg"]["rpn"]["sampler"].update(num=rpn_batch_size_per_im, pos_fraction=rpn_fg_fraction)
+    model["train_cfg"]["rpn"]["sampler"].update(
+        num=rpn_batch_size_per_im, pos_fraction=rpn_fg_fraction
+    )
     if bbox_assigner == "libra":
         heads = model["train_cfg"]["rcnn"]
         heads["sampler"] = {
@@ -143,7 +167,12 @@ def mask_rcnn(
         nms: dict[str, Any] = {"type": "nms", "iou_threshold": nms_threshold}
     else:
         # What falls below the lowest score has no use later.
-        nms = {"type": "soft_nms", "method": "gaussian", "sigma": softnms_sigma, "min_score": score_threshold}
+        nms = {
+            "type": "soft_nms",
+            "method": "gaussian",
+            "sigma": softnms_sigma,
+            "min_score": score_threshold,
+        }
     test["rcnn"].update(score_thr=score_threshold, max_per_img=keep_top_k, nms=nms)
     return cfg
 
@@ -166,9 +195,15 @@ def save_config(cfg: dict[str, Any], file: str | Path, force: bool = False) -> P
 
     path = Path(file)
     if path.suffix != ".py":
-        raise FileError(f"A configuration is a Python file, {path} is not named as one.", "Name it NAME.py.")
+        raise FileError(
+            f"A configuration is a Python file, {path} is not named as one.",
+            "Name it NAME.py.",
+        )
     if path.exists() and not force:
-        raise FileError(f"{path} exists already.", "Choose another name, or pass force=True to replace it.")
+        raise FileError(
+            f"{path} exists already.",
+            "Choose another name, or pass force=True to replace it.",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.py")
     try:
@@ -183,23 +218,31 @@ def _one_of(name: str, value: str, choices: Sequence[str] | dict[str, Any]) -> N
     if value not in choices:
         known = ", ".join(choices)
         hint = did_you_mean(value, choices)
-        raise ModelError(f"mask_rcnn has no {name}={value!r}.", f"{hint} It takes: {known}.".strip())
+        raise ModelError(
+            f"mask_rcnn has no {name}={value!r}.", f"{hint} It takes: {known}.".strip()
+        )
 
 
 def _base(backbone: str, with_fpn: bool) -> dict[str, Any]:
     """MMDetection's own configuration that is nearest."""
     if not with_fpn and backbone in _BASES:
-        raise ModelError(f"{backbone} needs with_fpn=True.", "Without FPN, use one of the ResNets.")
+        raise ModelError(
+            f"{backbone} needs with_fpn=True.", "Without FPN, use one of the ResNets."
+        )
     from cvtk.zoo import find
 
-    file = find(_BASES.get(backbone, _FPN_BASE) if with_fpn else _C4_BASE, "segm").config
+    file = find(
+        _BASES.get(backbone, _FPN_BASE) if with_fpn else _C4_BASE, "segm"
+    ).config
     from mmengine.config import Config
 
     cfg: dict[str, Any] = Config.fromfile(file).to_dict()
     if not with_fpn:
         # Made for Caffe's weights; cvtk's ResNets start from PyTorch's, which know RGB and deviations.
         like = find(_FPN_BASE, "segm").config
-        cfg["model"]["data_preprocessor"] = Config.fromfile(like).to_dict()["model"]["data_preprocessor"]
+        cfg["model"]["data_preprocessor"] = Config.fromfile(like).to_dict()["model"][
+            "data_preprocessor"
+        ]
     return cfg
 
 
@@ -217,7 +260,12 @@ def _set_backbone(model: dict[str, Any], name: str, with_fpn: bool) -> None:
         model["neck"]["in_channels"] = channels
         return
     roi = model["roi_head"]
-    fifth = {"depth": parts["depth"], "style": "pytorch", "norm_cfg": norm, "init_cfg": dict(init)}
+    fifth = {
+        "depth": parts["depth"],
+        "style": "pytorch",
+        "norm_cfg": norm,
+        "init_cfg": dict(init),
+    }
     roi["shared_head"].update(fifth)
     model["rpn_head"].update(in_channels=channels[2], feat_channels=channels[2])
     roi["bbox_roi_extractor"]["out_channels"] = channels[2]
@@ -226,9 +274,14 @@ def _set_backbone(model: dict[str, Any], name: str, with_fpn: bool) -> None:
 
 def _set_dcn(backbone: dict[str, Any], name: str) -> None:
     if name in ("resnet18", "hrnet_w18"):
-        raise ModelError(f"{name} has no deformable convolutions.", "Use with_dcn=False or another backbone.")
+        raise ModelError(
+            f"{name} has no deformable convolutions.",
+            "Use with_dcn=False or another backbone.",
+        )
     backbone["dcn"] = {"type": "DCNv2", "deform_groups": 1, "fallback_on_stride": False}
-    backbone["stage_with_dcn"] = [False, True, True, True][: backbone.get("num_stages", 4)]
+    backbone["stage_with_dcn"] = [False, True, True, True][
+        : backbone.get("num_stages", 4)
+    ]
 
 
 def _set_fpn_channels(model: dict[str, Any], channels: int) -> None:
@@ -242,13 +295,19 @@ def _set_fpn_channels(model: dict[str, Any], channels: int) -> None:
 
 
 def _set_anchors(
-    generator: dict[str, Any], with_fpn: bool, ratios: Sequence[float], sizes: Sequence[float]
+    generator: dict[str, Any],
+    with_fpn: bool,
+    ratios: Sequence[float],
+    sizes: Sequence[float],
 ) -> None:
     """Anchors by their size in pixels: MMDetection has size = base size * scale."""
     generator["ratios"] = [float(r) for r in ratios]
     levels = len(generator["strides"])
     if with_fpn and len(sizes) != levels:
-        raise ModelError(f"mask_rcnn got {len(sizes)} anchor_sizes.", f"With FPN give {levels}, one a level.")
+        raise ModelError(
+            f"mask_rcnn got {len(sizes)} anchor_sizes.",
+            f"With FPN give {levels}, one a level.",
+        )
     generator["base_sizes"] = [float(s) for s in sizes] if with_fpn else [1.0]
     generator["scales"] = [1.0] if with_fpn else [float(s) for s in sizes]
 

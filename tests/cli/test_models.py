@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from cvtk.cli import main
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="needs MMDetection")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
+)
 
 
 def run(*args, code=0):
@@ -21,7 +23,10 @@ def run(*args, code=0):
 
 def test_table_is_sorted_and_says_what_it_leaves_out():
     lines = run("mask", "rcnn", "r50", "--limit", "3").splitlines()
-    assert " ".join(lines[0].split()) == "name family mask AP box AP M params memory GB epochs weights"
+    assert (
+        " ".join(lines[0].split())
+        == "name family mask AP box AP M params memory GB epochs weights"
+    )
     assert len(lines) == 5 and "more: narrow the search" in lines[4]
 
 

@@ -19,13 +19,32 @@ Examples:
   cvtk models Mask-RT-DETR-L         (a model of Paddle: shows what comes near)"""
 )
 @click.argument("query", nargs=-1)
-@click.option("--task", type=click.Choice(["segm", "det"]), help="Instance segmentation or detection.")
-@click.option("--family", help="Part of the family's name, e.g. 'RTMDet'.")
-@click.option("--max-params", type=float, metavar="M", help="At most this many million parameters.")
 @click.option(
-    "--max-memory", type=float, metavar="GB", help="At most this GPU memory in the published training."
+    "--task",
+    type=click.Choice(["segm", "det"]),
+    help="Instance segmentation or detection.",
 )
-@click.option("--limit", type=int, default=30, show_default=True, metavar="N", help="Rows to show; 0: all.")
+@click.option("--family", help="Part of the family's name, e.g. 'RTMDet'.")
+@click.option(
+    "--max-params",
+    type=float,
+    metavar="M",
+    help="At most this many million parameters.",
+)
+@click.option(
+    "--max-memory",
+    type=float,
+    metavar="GB",
+    help="At most this GPU memory in the published training.",
+)
+@click.option(
+    "--limit",
+    type=int,
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="Rows to show; 0: all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="All that is known, as JSON.")
 def command(
     query: tuple[str, ...],
@@ -44,9 +63,13 @@ def command(
     """
     if query[:1] == ("info",):
         if len(query) < 2:
-            raise click.UsageError("Which model? For example: cvtk models info rtmdet-ins_tiny")
+            raise click.UsageError(
+                "Which model? For example: cvtk models info rtmdet-ins_tiny"
+            )
         entry = zoo.find(" ".join(query[1:]), task)
-        click.echo(json.dumps(entry.to_dict(), indent=2) if as_json else _details(entry))
+        click.echo(
+            json.dumps(entry.to_dict(), indent=2) if as_json else _details(entry)
+        )
         return
     text = " ".join(query)
     paddle = zoo.paddle_model(text)
@@ -64,7 +87,8 @@ def command(
         names = {name.lower() for e in zoo.catalogue() for name in (e.family, e.name)}
         close = did_you_mean(text.lower(), names) if text else ""
         raise ModelError(
-            "No model fits.", f"{close} Take a filter away, or see all with: cvtk models".strip()
+            "No model fits.",
+            f"{close} Take a filter away, or see all with: cvtk models".strip(),
         )
     if as_json:
         click.echo(json.dumps([e.to_dict() for e in found], indent=2))
@@ -72,13 +96,24 @@ def command(
     shown = found[:limit] if limit > 0 else found
     click.echo(_table(shown))
     if len(shown) < len(found):
-        click.echo(f"... and {len(found) - len(shown)} more: narrow the search, or --limit 0 for all.")
+        click.echo(
+            f"... and {len(found) - len(shown)} more: narrow the search, or --limit 0 for all."
+        )
     if max_params is not None or max_memory is not None:
         click.echo("Models whose size or memory is not known are left out.")
 
 
 def _table(entries: list[zoo.Entry]) -> str:
-    header = ("name", "family", "mask AP", "box AP", "M params", "memory GB", "epochs", "weights")
+    header = (
+        "name",
+        "family",
+        "mask AP",
+        "box AP",
+        "M params",
+        "memory GB",
+        "epochs",
+        "weights",
+    )
     rows = [
         (
             e.name,
@@ -113,7 +148,10 @@ def _details(entry: zoo.Entry) -> str:
         ("mask AP", _figure(entry.mask_ap)),
         ("box AP", _figure(entry.box_ap)),
         ("figures on", entry.dataset),
-        ("parameters", f"{entry.params:g} million (80 classes)" if entry.params else "-"),
+        (
+            "parameters",
+            f"{entry.params:g} million (80 classes)" if entry.params else "-",
+        ),
         ("training memory", f"{entry.memory_gb:g} GB" if entry.memory_gb else "-"),
         ("epochs", str(entry.epochs or "-")),
         ("paper", f"{entry.paper_title} {entry.paper_url}".strip()),
@@ -121,7 +159,9 @@ def _details(entry: zoo.Entry) -> str:
         ("weights", entry.weights_url or "none published"),
     ]
     shown = "\n".join(f"{label:<16}{value}" for label, value in rows if value)
-    script = f"cvtk create --script {entry.task}.py --task {entry.task} --model {entry.name}"
+    script = (
+        f"cvtk create --script {entry.task}.py --task {entry.task} --model {entry.name}"
+    )
     return f"{shown}\n\nMake a script with it:\n  {script}"
 
 

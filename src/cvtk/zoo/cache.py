@@ -23,7 +23,11 @@ def cache_folder() -> Path:
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]) / "cvtk"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "cvtk" / "Cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+            / "cvtk"
+            / "Cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "cvtk"
     return Path.home() / ".cache" / "cvtk"
@@ -41,7 +45,11 @@ def key_of(root: Path) -> str:
             version = importlib.metadata.version(distribution)
             break
     # In source checkouts, of MMDetection or of cvtk, files change while the version stays.
-    watched = [root / "model-index.yml", root / "configs", *Path(__file__).parent.glob("*.*")]
+    watched = [
+        root / "model-index.yml",
+        root / "configs",
+        *Path(__file__).parent.glob("*.*"),
+    ]
     changed = max(p.stat().st_mtime_ns for p in watched if p.exists())
     return f"cvtk {__version__} | mmdet {version} | {root} | {changed}"
 

@@ -39,25 +39,37 @@ def find(model: str, task: str | None = None) -> Entry:
     if path.suffix == ".py" and path.is_file():
         return _of_file(path.resolve(), task)
     if path.suffix == ".py" and len(path.parts) > 1:
-        raise ModelError(f"No such configuration file: {model}", "Check the path given as --model.")
+        raise ModelError(
+            f"No such configuration file: {model}", "Check the path given as --model."
+        )
     entries = everything()
     wanted = model.strip().removesuffix(".py")
     squeezed = _squeeze(wanted)
     if not squeezed:
         raise ModelError(f"{model!r} names no model.", _browse(task))
     exact = [e for e in entries if wanted in (e.name, *e.aliases)]
-    exact = exact or [e for e in entries if squeezed in map(_squeeze, (e.name, *e.aliases))]
+    exact = exact or [
+        e for e in entries if squeezed in map(_squeeze, (e.name, *e.aliases))
+    ]
     if exact:
         return _for_task(exact, task, model)
     possible = [e for e in entries if e.task != "other" and task in (None, e.task)]
     # Files outside the index are seldom meant by half a name: only where nothing else has it.
-    for group in ([e for e in possible if e.listed], [e for e in possible if not e.listed]):
-        sharing = [e for e in group if any(squeezed in _squeeze(n) for n in (e.name, *e.aliases))]
+    for group in (
+        [e for e in possible if e.listed],
+        [e for e in possible if not e.listed],
+    ):
+        sharing = [
+            e
+            for e in group
+            if any(squeezed in _squeeze(n) for n in (e.name, *e.aliases))
+        ]
         if len(sharing) == 1:
             return sharing[0]
         if sharing:
             raise ModelError(
-                f"{len(sharing)} models share the name {model!r}: {_some(sharing)}.", _browse(task, wanted)
+                f"{len(sharing)} models share the name {model!r}: {_some(sharing)}.",
+                _browse(task, wanted),
             )
     raise ModelError(f"There is no model {model!r}.", _hint(model, possible, task))
 
@@ -89,23 +101,35 @@ def search(
     whole = _squeeze(query)
     # "Mask R-CNN C4" is three words; "MaskRCNN-ResNet50-FPN" is three as well, only joined in another way.
     readings = [
-        [_squeeze(w) for w in re.split(cut, query) if _squeeze(w)] for cut in (r"[\s,]+", r"[\s,_-]+")
+        [_squeeze(w) for w in re.split(cut, query) if _squeeze(w)]
+        for cut in (r"[\s,]+", r"[\s,_-]+")
     ]
     found = []
     # Files that the index leaves out have no figures; who names them shall still find them.
-    unlisted = [e for e in everything() if not e.listed and e.task != "other"] if whole else []
+    unlisted = (
+        [e for e in everything() if not e.listed and e.task != "other"] if whole else []
+    )
     for entry in [*catalogue(), *unlisted]:
         text = _text(entry)
         if (
             (whole in text or any(all(w in text for w in words) for words in readings))
             and task in (None, entry.task)
             and (family is None or _squeeze(family) in _squeeze(entry.family))
-            and (max_params is None or (entry.params is not None and entry.params <= max_params))
-            and (max_memory is None or (entry.memory_gb is not None and entry.memory_gb <= max_memory))
+            and (
+                max_params is None
+                or (entry.params is not None and entry.params <= max_params)
+            )
+            and (
+                max_memory is None
+                or (entry.memory_gb is not None and entry.memory_gb <= max_memory)
+            )
         ):
             found.append(entry)
     # "Mask R-CNN" is part of "Cascade Mask R-CNN" too: what bears just this name comes first.
-    return sorted(found, key=lambda e: whole not in (_squeeze(e.family), _squeeze(e.name.split("_")[0])))
+    return sorted(
+        found,
+        key=lambda e: whole not in (_squeeze(e.family), _squeeze(e.name.split("_")[0])),
+    )
 
 
 def _squeeze(text: str) -> str:
@@ -116,7 +140,10 @@ def _squeeze(text: str) -> str:
 def _text(entry: Entry) -> str:
     """All that an entry may be looked for by, squeezed, in one line."""
     name = f"_{entry.name}_"
-    usual = [_BACKBONES[kind] + depth for kind, depth in re.findall(r"[_-]([rsx])(\d{2,3})(?=[_-])", name)]
+    usual = [
+        _BACKBONES[kind] + depth
+        for kind, depth in re.findall(r"[_-]([rsx])(\d{2,3})(?=[_-])", name)
+    ]
     usual += [words for pattern, words in _WORDS.items() if re.search(pattern, name)]
     parts = (entry.name, entry.family, entry.config.parent.name, *entry.aliases, *usual)
     return " ".join(_squeeze(p) for p in parts)
@@ -168,9 +195,13 @@ def _hint(model: str, entries: Iterable[Entry], task: str | None) -> str:
     known = paddle_model(model)
     if known is not None:
         near = " or ".join(e.name for e in equivalents(known, n=2))
-        return f"{known.name} exists only in Paddle; near it in mask AP and size: {near}."
+        return (
+            f"{known.name} exists only in Paddle; near it in mask AP and size: {near}."
+        )
     names = [e.name for e in entries]
-    close = did_you_mean(model, names) or did_you_mean(model.lower().replace(" ", "-"), names)
+    close = did_you_mean(model, names) or did_you_mean(
+        model.lower().replace(" ", "-"), names
+    )
     return f"{close} {_browse(task)}".strip()
 
 
@@ -181,5 +212,9 @@ def _some(entries: list[Entry]) -> str:
 
 
 def _browse(task: str | None, query: str = "") -> str:
-    words = ["cvtk models", *([f"--task {task}"] if task else []), *([f'"{query}"'] if query else [])]
+    words = [
+        "cvtk models",
+        *([f"--task {task}"] if task else []),
+        *([f'"{query}"'] if query else []),
+    ]
     return f"See all with: {' '.join(words)}"

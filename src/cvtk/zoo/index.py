@@ -19,6 +19,8 @@ _FINER_FAMILIES = {
     ("RTMDet", "rtmdet-ins"): "RTMDet-Ins",
     ("Cascade R-CNN", "cascade-mask-rcnn"): "Cascade Mask R-CNN",
 }
+# The index names a wrong task for one model of each of these.
+_SURE_TASKS = {"faster-rcnn": "det", "mask-rcnn": "segm"}
 # Configuration files that are pieces of others, not models.
 _NOT_MODELS = {"_base_", "common", "dsdl"}
 
@@ -74,7 +76,13 @@ class Entry:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Entry:
         """The entry that `to_dict` gave the fields of."""
-        return cls(**{**fields, "config": Path(fields["config"]), "aliases": tuple(fields["aliases"])})
+        return cls(
+            **{
+                **fields,
+                "config": Path(fields["config"]),
+                "aliases": tuple(fields["aliases"]),
+            }
+        )
 
 
 def catalogue() -> list[Entry]:
@@ -119,7 +127,11 @@ def read_index(root: Path) -> list[Entry]:
     Returns:
         One entry a configuration file, listed ones first.
     """
-    files = {p for p in sorted((root / "configs").rglob("*.py")) if not _NOT_MODELS & set(p.parts)}
+    files = {
+        p
+        for p in sorted((root / "configs").rglob("*.py"))
+        if not _NOT_MODELS & set(p.parts)
+    }
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(files):
         by_stem.setdefault(path.stem, []).append(path)
@@ -141,7 +153,10 @@ def read_index(root: Path) -> list[Entry]:
 def _root() -> Path:
     spec = importlib.util.find_spec("mmdet")
     if spec is None or not spec.submodule_search_locations:
-        raise InstallError("MMDetection is not installed.", 'Install it with: pip install "cvtk[mmdet]"')
+        raise InstallError(
+            "MMDetection is not installed.",
+            'Install it with: pip install "cvtk[mmdet]"',
+        )
     package = Path(next(iter(spec.submodule_search_locations))).resolve()
     # A wheel carries the configurations in .mim; a source checkout has them beside the package.
     for root in (package / ".mim", package.parent):
@@ -158,16 +173,25 @@ def _models(root: Path) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]
     index = _yaml(root / "model-index.yml")
     imports = index.get("Import", []) if isinstance(index, dict) else []
     # Without an index, which some source trees lack, the metafiles still tell all.
-    metafiles = [root / name for name in imports] or sorted((root / "configs").rglob("metafile.yml"))
+    metafiles = [root / name for name in imports] or sorted(
+        (root / "configs").rglob("metafile.yml")
+    )
     for metafile in metafiles:
         content = _yaml(metafile)
         # Most metafiles have Collections and Models, some are the bare list of models.
         models = content.get("Models") if isinstance(content, dict) else content
-        collections = (content.get("Collections") if isinstance(content, dict) else None) or []
-        by_name = {c["Name"]: c for c in collections if isinstance(c, dict) and "Name" in c}
+        collections = (
+            content.get("Collections") if isinstance(content, dict) else None
+        ) or []
+        by_name = {
+            c["Name"]: c for c in collections if isinstance(c, dict) and "Name" in c
+        }
         for model in models or []:
             if isinstance(model, dict) and "Name" in model and "Config" in model:
-                own = by_name.get(str(model.get("In Collection")), collections[0] if collections else {})
+                own = by_name.get(
+                    str(model.get("In Collection")),
+                    collections[0] if collections else {},
+                )
                 yield metafile, model, own if isinstance(own, dict) else {}
 
 
@@ -183,11 +207,19 @@ def _yaml(path: Path) -> Any:
 
 
 def _config_of(
-    model: dict[str, Any], metafile: Path, root: Path, files: set[Path], by_stem: dict[str, list[Path]]
+    model: dict[str, Any],
+    metafile: Path,
+    root: Path,
+    files: set[Path],
+    by_stem: dict[str, list[Path]],
 ) -> Path | None:
     """The configuration file a metafile means; several of them name it by an old or an encoded path."""
     stated = unquote(str(model["Config"]))
-    for path in (root / stated, metafile.parent / stated, metafile.parent / Path(stated).name):
+    for path in (
+        root / stated,
+        metafile.parent / stated,
+        metafile.parent / Path(stated).name,
+    ):
         if path in files:
             return path
     same_stem = by_stem.get(Path(stated).stem, [])
@@ -195,7 +227,10 @@ def _config_of(
 
 
 def _entry(
-    model: dict[str, Any], collection: dict[str, Any], config: Path, params: dict[str, float]
+    model: dict[str, Any],
+    collection: dict[str, Any],
+    config: Path,
+    params: dict[str, float],
 ) -> Entry:
     meta = model.get("Metadata") or {}
     results = [r for r in model.get("Results") or [] if isinstance(r, dict)]
@@ -203,6 +238,7 @@ def _entry(
     metrics = {k: v for r in results for k, v in (r.get("Metrics") or {}).items()}
     if tasks <= {"Object Detection", "Instance Segmentation"} and tasks:
         task = "segm" if "Instance Segmentation" in tasks else "det"
+        task = _SURE_TASKS.get(config.stem.split("_")[0], task)
     else:
         task = "other"
     weights = model.get("Weights")
@@ -211,7 +247,9 @@ def _entry(
     paper = paper[0] if isinstance(paper, list) else paper
     paper = paper if isinstance(paper, dict) else {"URL": paper}
     name = str(model["Name"]).removesuffix(".py")
-    family = str(model.get("In Collection") or collection.get("Name") or config.parent.name)
+    family = str(
+        model.get("In Collection") or collection.get("Name") or config.parent.name
+    )
     for (coarse, start), finer in _FINER_FAMILIES.items():
         if family == coarse and config.stem.startswith(start):
             family = finer
@@ -221,8 +259,10 @@ def _entry(
         family=family,
         task=task,
         config=config,
-        weights_url=weights if isinstance(weights, str) and weights.startswith("http") else None,
-        mask_ap=_number(metrics.get("mask AP")),
+        weights_url=weights
+        if isinstance(weights, str) and weights.startswith("http")
+        else None,
+        mask_ap=_number(metrics.get("mask AP")) if task == "segm" else None,
         box_ap=_number(metrics.get("box AP")),
         memory_gb=_number(meta.get("Training Memory (GB)")),
         params=params.get(config.stem),
@@ -243,17 +283,25 @@ def _unlisted(config: Path, listed: list[Entry], params: dict[str, float]) -> En
         family, task = relatives[0].family, relatives[0].task
     else:
         family, task = config.parent.name, "other"
-    return Entry(config.stem, family, task, config, params=params.get(config.stem), listed=False)
+    return Entry(
+        config.stem, family, task, config, params=params.get(config.stem), listed=False
+    )
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return (
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else None
+    )
 
 
 def _known_params() -> dict[str, float]:
     """Parameters in millions by configuration stem: counted, since metafiles do not say them."""
     try:
-        table = json.loads((Path(__file__).parent / "params.json").read_text(encoding="utf-8"))
+        table = json.loads(
+            (Path(__file__).parent / "params.json").read_text(encoding="utf-8")
+        )
     except (OSError, ValueError):
         return {}
     return {str(k): float(v) for k, v in table.items()}

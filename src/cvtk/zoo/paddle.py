@@ -82,6 +82,8 @@ def equivalents(model: PaddleModel, n: int = 5) -> list[Entry]:
         return abs((entry.mask_ap or 0.0) - model.mask_ap) + 2.0 * ratio
 
     usable = [
-        e for e in catalogue() if e.task == "segm" and e.mask_ap and e.weights_url and e.dataset == "COCO"
+        e
+        for e in catalogue()
+        if e.task == "segm" and e.mask_ap and e.weights_url and e.dataset == "COCO"
     ]
     return sorted(usable, key=distance)[:n]
