@@ -69,6 +69,9 @@ def _notes(notes: list[Any], most: int = 50) -> None:
     show_default=True,
     help="Copy images that lie outside the folder of TARGET.",
 )
+@click.option(
+    "--label", type=FILE, help="Write the class names to this file, for training."
+)
 @click.option("--all", "every", is_flag=True, help="Show every note, not the first 50.")
 @_force
 def convert(
@@ -78,6 +81,7 @@ def convert(
     to: str | None,
     split: str | None,
     images: bool,
+    label: Path | None,
     every: bool,
     force: bool,
 ) -> None:
@@ -94,6 +98,7 @@ def convert(
         target_format=to,
         split=split,
         images=images,
+        label=label,
         force=force,
     )
     data = done.dataset

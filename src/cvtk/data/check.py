@@ -9,7 +9,7 @@ from typing import Any
 
 from cvtk.data.coco import read
 from cvtk.data.images import ImageFacts, in_parallel, near_duplicates, probe, resolve
-from cvtk.data.inspection import check_dataset
+from cvtk.data.inspection import FEW, check_dataset
 from cvtk.data.labels import read_labels
 from cvtk.data.model import Dataset, show_id
 from cvtk.data.problems import Problems
@@ -74,7 +74,8 @@ def check(
             )
 
         report.datasets[split] = read(file, bad)
-        check_dataset(report.datasets[split], report.problems, names)
+        few = FEW if split == "train" else 0
+        check_dataset(report.datasets[split], report.problems, names, few=few)
     report.labels = names or next(iter(report.datasets.values())).class_names
     _check_classes(report)
     facts = _open_images(report, progress) if images else {}

@@ -12,6 +12,7 @@ from cvtk.data.formats.base import Converted, Note
 from cvtk.data.model import Dataset
 from cvtk.data.place import place_images, written_folder
 from cvtk.errors import DataError, FileError, did_you_mean
+from cvtk.files import written_whole
 
 
 @dataclass
@@ -73,6 +74,7 @@ def convert(
     target_format: str | None = None,
     split: str | None = None,
     images: bool = True,
+    label: str | Path | None = None,
     force: bool = False,
 ) -> Conversion:
     """Converts a data set; the source is never changed.
@@ -84,6 +86,7 @@ def convert(
         target_format: One of `WRITERS`; COCO where left out.
         split: As in `load`.
         images: Whether images that lie outside the target's folder are copied into it.
+        label: A file to write the class names to, one a line, for training.
         force: Whether the target may be replaced.
 
     Raises:
@@ -108,6 +111,10 @@ def convert(
         )
     if target.exists() and source.exists() and target.samefile(source):
         raise FileError(f"{target} is the source itself.", "Choose another name.")
+    if label is not None and Path(label).exists() and not force:
+        raise FileError(
+            f"{label} exists already.", "Choose another name, or say --force."
+        )
     name = source_format or detect(source)
     loaded = load(source, format=name, split=split)
     dataset, notes, copied = loaded.dataset, loaded.notes, 0
@@ -123,6 +130,10 @@ def convert(
         with written_folder(target, force=force) as part:
             module(wanted).write(dataset, loaded.sources, part, notes, images)
         copied = len(dataset.images) if images else 0
+    if label is not None:
+        with written_whole(Path(label), force=force) as part:
+            text = "".join(f"{n}\n" for n in dataset.class_names)
+            part.write_text(text, encoding="utf-8")
     return Conversion(dataset, name, wanted, copied, notes)
 
 

@@ -24,7 +24,11 @@ FEW = 10  # a class with fewer examples is hardly learnt
 
 
 def check_dataset(
-    dataset: Dataset, problems: Problems, labels: list[str] | None = None
+    dataset: Dataset,
+    problems: Problems,
+    labels: list[str] | None = None,
+    *,
+    few: int = FEW,
 ) -> None:
     """Checks all that can be checked without opening images.
 
@@ -32,8 +36,9 @@ def check_dataset(
         dataset: The set.
         problems: Gets what is found.
         labels: The class names of the label file, where there is one.
+        few: A class with fewer annotations gets a warning.
     """
-    check_names(dataset, problems, labels)
+    check_names(dataset, problems, labels, few)
     check_items(dataset, problems)
     seen: set[int] = set()
     images = {image.id: image for image in dataset.images}
@@ -44,7 +49,9 @@ def check_dataset(
         _check_part(part, dataset, images, known, problems, masks > 0, seen)
 
 
-def check_names(dataset: Dataset, problems: Problems, labels: list[str] | None) -> None:
+def check_names(
+    dataset: Dataset, problems: Problems, labels: list[str] | None, few: int = FEW
+) -> None:
     """Category ids and names, and whether they are those of the label file."""
     file = dataset.file
     for name, n in Counter(dataset.class_names).items():
@@ -75,7 +82,7 @@ def check_names(dataset: Dataset, problems: Problems, labels: list[str] | None) 
             problems.add(
                 "note", "class unused", file, f"class {name!r}", "it has no annotations"
             )
-        elif n < FEW:
+        elif n < few:
             text = f"it has {n} annotations"
             problems.add(
                 "warning",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,7 @@ def prepare_annotations(
     from pycocotools import mask as rle
     from pycocotools.coco import COCO
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(file))
+    coco = COCO(str(file))
     names = {i: category["name"] for i, category in coco.cats.items()}
     unknown = {names[a["category_id"]] for a in coco.anns.values()} - {*classes}
     if unknown:
@@ -34,13 +31,11 @@ def prepare_annotations(
         if ann.get("segmentation") and not {"area", "bbox"} <= ann.keys():
             mask = coco.annToRLE(ann)
             ann.update(area=float(rle.area(mask)), bbox=rle.toBbox(mask).tolist())
-        box_area = ann["bbox"][2] * ann["bbox"][3]
-        ann.update(area=ann.get("area", box_area), iscrowd=ann.get("iscrowd", 0))
-    coco.dataset["categories"] = [{"id": i, "name": n} for i, n in zip(ids, classes)]  # noqa: B905
+        ann.setdefault("area", ann["bbox"][2] * ann["bbox"][3])
+        ann.setdefault("iscrowd", 0)
+    categories = [{"id": i, "name": name} for i, name in zip(ids, classes)]  # noqa: B905
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(coco.dataset))
-    return {
-        "ann_file": str(output),
-        "data_prefix": {"img": f"{Path(file).resolve().parent}/"},
-        "metainfo": {"classes": classes, "category_ids": ids},
-    }
+    output.write_text(json.dumps({**coco.dataset, "categories": categories}))
+    meta = {"classes": classes, "category_ids": ids}
+    folder = {"img": f"{Path(file).resolve().parent}/"}
+    return {"ann_file": str(output), "data_prefix": folder, "metainfo": meta}
