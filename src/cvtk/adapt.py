@@ -67,6 +67,8 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
                     notes.append(
                         f"The augmentation {step['type']} is left out: pip install {package}"
                     )
+    if isinstance(cfg.get("param_scheduler"), dict):  # Mask2Former has just the one
+        cfg["param_scheduler"] = [cfg["param_scheduler"]]
     return list(dict.fromkeys(notes))
 
 

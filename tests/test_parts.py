@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from cvtk.errors import FileError, ModelError
-from cvtk.mask_rcnn import mask_rcnn, save_config
+from cvtk.parts import mask_rcnn, save_config
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
