@@ -31,7 +31,7 @@ LAYERS = (
     {"scenes", "drawing"},
     {"data"},
     {"zoo", "config", "metrics", "results"},
-    {"plots", "scaffold", "adapt", "mask_rcnn"},
+    {"plots", "scaffold", "adapt", "mask_rcnn", "parts"},
     {"engine"},
     {"model", "demo", "doctor"},
     {"cli"},
