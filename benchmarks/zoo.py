@@ -117,21 +117,26 @@ def in_process(name: str, size: int, limit: float) -> dict:
     }
 
 
-def sweep(only: set[str], size: int, limit: float) -> list[tuple]:
+def sweep(only: set[str], size: int, limit: float, keep: Path | None) -> list[tuple]:
+    """Tries each candidate, or takes over what an interrupted sweep has written to `keep`."""
+    known = {}
+    if keep and keep.exists():
+        known = dict(json.loads(line) for line in keep.read_text().splitlines())
     rows = []
     for entry in candidates():
         if only and entry.config.parent.name not in only:
             continue
-        result = in_process(entry.name, size, limit)
+        result = known.get(entry.name) or in_process(entry.name, size, limit)
         rows.append((entry, result))
         text = (
             result.get("error")
             or f"loss {result['loss']:.2f}, {result['train_s']:.0f} s"
         )
-        print(
-            f"{'works' if 'error' not in result else 'FAILS':<6} {entry.family:<34} {entry.name}: {text}",
-            flush=True,
-        )
+        outcome = "FAILS" if "error" in result else "works"
+        print(f"{outcome:<6} {entry.family:<34} {entry.name}: {text}", flush=True)
+        if keep and entry.name not in known:
+            with keep.open("a") as file:
+                file.write(json.dumps([entry.name, result]) + "\n")
     return rows
 
 
@@ -250,7 +255,9 @@ def main() -> None:
             result = {"error": f"{type(error).__name__}: {first}"}
         print("RESULT " + json.dumps(result))
     else:
-        rows = sweep({f for f in args.only.split(",") if f}, args.size, args.limit)
+        rows = sweep(
+            {f for f in args.only.split(",") if f}, args.size, args.limit, args.keep
+        )
         if not args.only:
             write_table(rows, args.size)
 

@@ -51,6 +51,9 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
                     # It makes its own masks from the boxes; with these, images go the way of all others.
                     step["with_mask"] = True
             notes.append("BoxInst learns masks from boxes alone.")
+        if part.get("type") == "SparseRoIHead" and part.get("mask_head"):
+            # A box outside the image, which an early epoch has, would stop QueryInst as it pastes its mask.
+            part["bbox_head"][-1]["bbox_coder"]["clip_border"] = True
     for part in walk(cfg):
         if part.get("with_seg"):
             part["with_seg"] = False
