@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ def brush(mask: np.ndarray) -> list[int]:
     for size in (3, 7, 11, 15):
         out.put(size, 4)
     cuts = np.concatenate(([0], np.flatnonzero(np.diff(values)) + 1, [len(values)]))
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         length = int(b - a)
         if length == 4:  # one pixel, as literals
             out.put(0, 1), out.put(0, 2), out.put(3, 4)

@@ -43,10 +43,10 @@ def check_dataset(
     seen: set[int] = set()
     images = {image.id: image for image in dataset.images}
     known = {category.id for category in dataset.categories}
-    masks = sum(a.has_mask for a in dataset.annotations)
+    masks = any(a.has_mask for a in dataset.annotations)
     for start in range(0, len(dataset.annotations), _CHUNK):
         part = dataset.annotations[start : start + _CHUNK]
-        _check_part(part, dataset, images, known, problems, masks > 0, seen)
+        _check_part(part, dataset, images, known, problems, masks, seen)
 
 
 def check_names(
@@ -323,7 +323,10 @@ def _masks(
         )
         extent[owner, :2] = np.minimum.reduceat(facts.box[:, :2], first)
         extent[owner, 2:] = np.maximum.reduceat(facts.box[:, 2:], first)
-        area[owner] = np.add.reduceat(facts.area, first)
+        # Parts of an outline that crosses itself may cancel out: that says nothing of its mask.
+        area[owner] = np.add.reduceat(
+            np.where(facts.crossing, np.nan, facts.area), first
+        )
         simple[owner] = (parts == 1) & ~facts.crossing[first]
     outside = np.column_stack(
         (

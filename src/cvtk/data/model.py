@@ -32,6 +32,7 @@ class RLE(Struct, frozen=True):
     counts: list[int] | str
 
 
+_SOMETHING = re.compile(rb"[^\[\],\s]")
 _segmentation = msgspec.json.Decoder(Polygons | RLE | None)
 
 
@@ -100,7 +101,8 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
     @property
     def has_mask(self) -> bool:
         """Whether there is any segmentation, without decoding it."""
-        return re.search(rb"[\d{]", memoryview(self.raw)[:64]) is not None
+        head = bytes(memoryview(self.raw)[:64])
+        return head != b"null" and _SOMETHING.search(head) is not None
 
     @property
     def is_crowd(self) -> bool:

@@ -1,0 +1,249 @@
+"""Broken and hostile files of every format: an error that names the file or item, or a note; never a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from examples import ALL, H, W, coco_dict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cvtk.data import read, require_images
+from cvtk.data.check import check
+from cvtk.data.convert import load
+from cvtk.data.repair import repair
+from cvtk.errors import CvtkError, DataError
+
+TEXT = {
+    "coco": "all.json",
+    "labelme": "json/é b.json",
+    "voc": "Annotations/é b.xml",
+    "yolo": "labels/train/é b.txt",
+    "via": "via.json",
+    "cvat": "annotations.xml",
+    "labelstudio": "export.json",
+}
+ODD = [
+    None, True, -1, 0, 10**9, 1e308, -1e30, "", "x", "NaN", [], [[]], [None], {}, {"a": 1}, [1] * 7,
+    "../../../etc/passwd", "\x00", "é" * 300, [[1, 2], [3]], 2**70, [[0, 0, 1]], {"size": [3, 4], "counts": "zz"},
+    {"size": [10**9, 10**9], "counts": [5]}, {"size": [H, W], "counts": "0P"}, [["a", "b"]],
+]  # fmt: skip
+# CVTK_EXAMPLES=5000 searches for minutes where the default takes seconds.
+quick = settings(
+    max_examples=int(os.environ.get("CVTK_EXAMPLES", "40")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize="CVTK_EXAMPLES" not in os.environ,
+)
+
+
+def places(node, path=()):
+    """The path of every value inside a JSON document."""
+    yield path
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
+    for key, value in items:
+        yield from places(value, (*path, key))
+
+
+def put(node, path, value):
+    if not path:
+        return value
+    holder = node
+    for key in path[:-1]:
+        holder = holder[key]
+    if value == "DELETE":
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return node
+
+
+def only_clear_errors(action):
+    """Runs something that may refuse, in one line that says what about."""
+    start = time.perf_counter()
+    try:
+        action()
+    except CvtkError as error:
+        text = str(error)
+        assert len(text) > 20
+        assert "Traceback" not in text
+    assert time.perf_counter() - start < 20  # a hang, not a slow machine
+
+
+@pytest.mark.parametrize("name", ["coco", "labelme", "via", "labelstudio"])
+def test_any_value_of_a_json_may_be_anything(name):
+    with tempfile.TemporaryDirectory() as folder:
+        source = ALL[name](Path(folder))
+        file = Path(folder) / TEXT[name]
+        good = file.read_text("utf-8")
+        paths = [p for p in places(json.loads(good)) if len(p) < 8]
+
+        @quick
+        @given(
+            st.lists(
+                st.tuples(st.sampled_from(paths), st.sampled_from([*ODD, "DELETE"])),
+                max_size=2,
+            )
+        )
+        def run(changes):
+            document = json.loads(good)
+            for path, value in changes:
+                try:
+                    document = put(document, path, value)
+                except (KeyError, IndexError, TypeError):
+                    continue  # the first change took away the place of the second
+            file.write_text(json.dumps(document), encoding="utf-8")
+            only_clear_errors(lambda: load(source, format=name))
+            if name == "coco":
+                only_clear_errors(lambda: check([file]))
+                only_clear_errors(lambda: repair(file))
+                only_clear_errors(lambda: require_images(file))
+
+        run()
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_any_text_may_be_cut_or_changed(name):
+    with tempfile.TemporaryDirectory() as folder:
+        source = ALL[name](Path(folder))
+        file = Path(folder) / TEXT[name]
+        good = file.read_bytes()
+        words = [
+            b"",
+            b"nan",
+            b"inf",
+            b"-1",
+            b"1e999",
+            b"999999999999",
+            b"\xff",
+            b'"',
+            b"<",
+            b"{",
+            b"0 0",
+            b"\n7 1",
+        ]
+
+        @quick
+        @given(st.integers(0, len(good)), st.integers(0, 12), st.sampled_from(words))
+        def run(start, length, word):
+            file.write_bytes(good[:start] + word + good[start + length :])
+            only_clear_errors(lambda: load(source, format=name))
+
+        run()
+
+
+@pytest.mark.parametrize("name", ["voc", "masks"])
+def test_a_mask_may_be_any_file(name, tmp_path):
+    source = ALL[name](tmp_path)
+    folder = tmp_path / ("SegmentationObject" if name == "voc" else "masks/leaf")
+    (folder / "é b.png").write_bytes(b"no png")
+    with pytest.raises(DataError, match="é b.png cannot be read as a mask"):
+        load(source)
+
+
+def write(folder, content):
+    file = folder / "bad.json"
+    file.write_text(
+        content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not JSON"),
+        ("hello", "is not JSON: .* line 1, column 1"),
+        ('{"images": [}', "is not JSON: .* line 1"),
+        ('{"images": []}', "is not a COCO data set: it has no 'annotations'"),
+        (
+            '{"images": {}, "annotations": [], "categories": []}',
+            "'images' is not a list",
+        ),
+        ("[1, 2]", "JSON list, not a COCO data set"),
+        ('{"images": ' + "[" * 200_000 + "]" * 200_000 + "}", "nested too deeply"),
+        (
+            json.dumps(coco_dict()).replace("320", "NaN"),
+            r"annotations\[0\] \(id 1\).*`float \| null`.*area",
+        ),
+        (
+            json.dumps(coco_dict()).replace('"category_id": 1,', ""),
+            r"annotations\[0\].*category_id",
+        ),
+        (
+            json.dumps(coco_dict()).replace('"width": 40', '"width": "wide"'),
+            r"images\[0\].*width",
+        ),
+    ],
+)
+def test_broken_coco_is_told_with_file_and_item(text, said, tmp_path):
+    with pytest.raises(DataError, match=said) as error:
+        read(write(tmp_path, text))
+    assert "bad.json" in str(error.value)
+
+
+def test_utf16_is_told(tmp_path):
+    (tmp_path / "a.json").write_bytes(json.dumps(coco_dict()).encode("utf-16"))
+    with pytest.raises(DataError, match="a.json is not UTF-8"):
+        read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (
+            {
+                "images": [
+                    {"id": 1, "file_name": "../secret.png", "width": W, "height": H}
+                ]
+            },
+            "file name",
+        ),
+        (
+            {"images": [{"id": 1, "file_name": "/etc/hosts", "width": W, "height": H}]},
+            "file name",
+        ),
+        (
+            {"images": [{"id": 1, "file_name": "a.png", "width": 10**9, "height": 1}]},
+            "image size",
+        ),
+    ],
+)
+def test_absurd_images_are_told(change, kind, tmp_path):
+    report = check([write(tmp_path, coco_dict(**change))], images=False)
+    assert [p.item[:7] for p in report.problems.of_kind(kind)] == ["image 1"]
+    assert not report.passed
+
+
+@pytest.mark.parametrize(
+    "points", [[1e18, 1, 5, 9, 9, 9], [1.0, 1.0, 39.0, 1.0] * 250_000]
+)
+def test_absurd_polygons_neither_fill_the_memory_nor_hang(points, tmp_path):
+    content = coco_dict()
+    content["annotations"][0]["segmentation"] = [points]
+    file = write(tmp_path, content)
+    report = check([file], images=False)
+    assert any("annotation 1" in p.item for p in report.problems.items)
+    fixed, notes = repair(file, images=False)
+    assert not fixed.annotations or len(points) < 10
+    assert any("annotation 1" in note.item for note in notes)
+
+
+def test_xml_bombs_are_refused(tmp_path):
+    source = ALL["cvat"](tmp_path)
+    file = tmp_path / "annotations.xml"
+    bomb = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><annotations>&c;</annotations>'
+    file.write_text(bomb)
+    with pytest.raises(DataError, match="declares XML entities"):
+        load(source)
