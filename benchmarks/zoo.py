@@ -238,6 +238,9 @@ def main() -> None:
         "--limit", type=float, default=300, help="seconds for one model"
     )
     parser.add_argument(
+        "--keep", type=Path, help="file of results, to go on after an interruption"
+    )
+    parser.add_argument(
         "--params", action="store_true", help="count the parameters instead"
     )
     parser.add_argument("--one", help=argparse.SUPPRESS)
