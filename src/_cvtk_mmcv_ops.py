@@ -19,7 +19,10 @@ class MmcvExtFinder:
 
     @classmethod
     def find_spec(
-        cls, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+        cls,
+        name: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
         """Gives the module's specification, or None for every other name.
 
@@ -35,7 +38,11 @@ class MmcvExtFinder:
         if name != "mmcv._ext":
             return None
         # Finders may have been appended after this one; they go first too.
-        for finder in sys.meta_path[sys.meta_path.index(cls) + 1 :] if cls in sys.meta_path else []:
+        for finder in (
+            sys.meta_path[sys.meta_path.index(cls) + 1 :]
+            if cls in sys.meta_path
+            else []
+        ):
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 return spec

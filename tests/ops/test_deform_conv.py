@@ -66,10 +66,10 @@ def reference(
 @pytest.fixture(params=["sampled", "torchvision"], autouse=True)
 def path(request, monkeypatch):
     """The CPU samples in PyTorch, other devices use torchvision's kernels; these run on a CPU too."""
-    from cvtk.ops import deform_conv
+    from cvtk.ops import deform_kernel
 
     monkeypatch.setattr(
-        deform_conv, "_sampled", lambda tensor: request.param == "sampled"
+        deform_kernel, "sampled", lambda tensor: request.param == "sampled"
     )
 
 
@@ -154,6 +154,32 @@ def test_each_gradient_alone_and_twice():
     )
     both = torch.autograd.grad(out, (x, weight), second, retain_graph=True)[1]
     assert torch.allclose(both, want)
+
+
+def test_offsets_of_another_level():
+    """DyHead hands over the offsets of a larger map; mmcv reads as many numbers as it needs, in order."""
+    case = CASES[0]
+    x, offset, mask, weight, bias = make(case)
+    larger = [
+        torch.randn(*t.shape[:2], 10, 12, dtype=torch.float64, requires_grad=True)
+        for t in (offset, mask)
+    ]
+    fitted = [
+        t.reshape(2, -1)[:, : o[0].numel()].view_as(o)
+        for t, o in zip(larger, (offset, mask), strict=True)
+    ]
+    result = modulated_deform_conv2d(x, *larger, weight, bias, *case[1:])
+    expected = modulated_deform_conv2d(x, *fitted, weight, bias, *case[1:])
+    assert torch.equal(result, expected)
+    grads = [
+        torch.autograd.grad(out.square().sum(), larger) for out in (result, expected)
+    ]
+    for got, want in zip(*grads, strict=True):
+        assert torch.allclose(got, want)
+    with pytest.raises(ValueError, match=r"of \(5, 6\) for an output of \(10, 12\)"):
+        modulated_deform_conv2d(
+            torch.randn(2, 4, 10, 12).double(), offset, mask, weight, bias, *case[1:]
+        )
 
 
 @pytest.mark.parametrize("pack", [DeformConv2dPack, ModulatedDeformConv2dPack])

@@ -38,8 +38,6 @@ from cvtk.ops.deform_conv import (
     deform_conv_backward_input,
     deform_conv_backward_parameters,
     deform_conv_forward,
-    modulated_deform_conv_backward,
-    modulated_deform_conv_forward,
 )
 from cvtk.ops.losses import (
     sigmoid_focal_loss_backward,
@@ -48,6 +46,10 @@ from cvtk.ops.losses import (
     softmax_focal_loss_forward,
 )
 from cvtk.ops.masked_conv import masked_col2im_forward, masked_im2col_forward
+from cvtk.ops.modulated_deform_conv import (
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
 from cvtk.ops.nms import nms, nms_match, softnms
 from cvtk.ops.roi import (
     roi_align_backward,
