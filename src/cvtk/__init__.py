@@ -13,6 +13,13 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _NAMES: dict[str, str] = {
     "CvtkError": "cvtk.errors",
+    "Model": "cvtk.model",
+    "Result": "cvtk.results",
+    "create_model": "cvtk.model",
+    "create_script": "cvtk.scaffold",
+    "mask_rcnn": "cvtk.parts",
+    "save_config": "cvtk.parts",
+    "run": "cvtk.model",
 }
 
 __all__ = ["__version__", *_NAMES]

@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
 from typing import Any
 
 
 def coco_stats(
-    truth_file: str | Path, predictions: list[dict[str, Any]], iou_type: str
+    truth: str | Path, predictions: list[dict[str, Any]], iou_type: str
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """AP and AR as pycocotools computes them, over all classes and for each.
-
-    Args:
-        truth_file: A COCO file.
-        predictions: In COCO's results format, not thresholded.
-        iou_type: "segm" for masks, "bbox" for boxes.
-
-    Returns:
-        The means over the classes, and the values by class name. A value without
-        ground truth is -1.0.
-    """
+    """The twelve numbers of pycocotools: the means over the classes, and by class."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    with contextlib.redirect_stdout(io.StringIO()):  # they print as they go
-        truth = COCO(str(truth_file))
-        if iou_type == "segm":  # with a box in it, the area of the box would count
-            predictions = [{k: v for k, v in p.items() if k != "bbox"} for p in predictions]
-        found = truth.loadRes(predictions) if predictions else COCO()
-        evaluation = COCOeval(truth, found, iou_type)
-        evaluation.params.maxDets = [100, 300, 1000]
-        evaluation.params.catIds = [c["id"] for c in truth.dataset["categories"]]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    # precision: IoU x recall x class x area x limit; recall: IoU x class x area x limit
-    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    keys = """AP@[0.50:0.95|all|100] AP@[0.50|all|1000] AP@[0.75|all|1000]
+        AP@[0.50:0.95|small|1000] AP@[0.50:0.95|medium|1000] AP@[0.50:0.95|large|1000]
+        AR@[0.50:0.95|all|100] AR@[0.50:0.95|all|300] AR@[0.50:0.95|all|1000]
+        AR@[0.50:0.95|small|1000] AR@[0.50:0.95|medium|1000] AR@[0.50:0.95|large|1000]"""
+    if iou_type == "segm":  # beside a box, the area of the box would count
+        predictions = [{k: p[k] for k in p if k != "bbox"} for p in predictions]
+    coco = COCO(str(truth))
+    found = coco.loadRes(predictions) if predictions else COCO()
+    run = COCOeval(coco, found, iou_type)
+    run.params.catIds, run.params.maxDets = list(coco.cats), [100, 300, 1000]
+    run.evaluate()
+    run.accumulate()
+    precision, recall = run.eval["precision"], run.eval["recall"]
 
-    def mean(values: Any) -> float:
-        values = values[values > -1]
-        return float(values.mean()) if values.size else -1.0
+    def summary(classes: slice) -> dict[str, float]:
+        run.eval = {"precision": precision[:, :, classes], "recall": recall[:, classes]}
+        run.summarize()
+        return dict(zip(keys.split(), run.stats.tolist()))  # noqa: B905
 
-    def summary(k: Any) -> dict[str, float]:
-        ap, ar = precision[:, :, k], recall[:, k]
-        stats = {
-            "AP@[0.50:0.95|all|100]": mean(ap[..., 0, 0]),
-            "AP@[0.50|all|1000]": mean(ap[0][..., 0, 2]),
-            "AP@[0.75|all|1000]": mean(ap[5][..., 0, 2]),
-        }
-        for area, size in enumerate(("small", "medium", "large"), 1):
-            stats[f"AP@[0.50:0.95|{size}|1000]"] = mean(ap[..., area, 2])
-        for limit, number in enumerate((100, 300, 1000)):
-            stats[f"AR@[0.50:0.95|all|{number}]"] = mean(ar[..., 0, limit])
-        for area, size in enumerate(("small", "medium", "large"), 1):
-            stats[f"AR@[0.50:0.95|{size}|1000]"] = mean(ar[..., area, 2])
-        return stats
-
-    names = [c["name"] for c in truth.dataset["categories"]]
-    every = slice(None)
-    return summary(every), {name: summary([k]) for k, name in enumerate(names)}
+    names = [category["name"] for category in coco.cats.values()]
+    by_class = {name: summary(slice(k, k + 1)) for k, name in enumerate(names)}
+    return summary(slice(None)), by_class

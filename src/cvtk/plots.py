@@ -1,23 +1,29 @@
-"""Curves of training."""
+"""Tables and curves of a training, from MMEngine's log."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-def plot_stats(file: str | Path) -> None:
-    """Draws a table of statistics by epoch: the losses, or the AP; NAME.txt -> NAME.png."""
-    import matplotlib.pyplot as plt
+def write_stats(log: Path, stats: str) -> None:
+    """Tables and plots by epoch, from MMEngine's log of each step and validation."""
     import pandas as pd
 
-    table = pd.read_csv(file, sep="\t")
-    steps = table["epoch"] if "epoch" in table else table["step"]
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for name in (c for c in table if "loss" in c or c.endswith(("mAP", "mAP_50"))):
-        bold = name in ("loss", "coco/segm_mAP")
-        axes.plot(steps, table[name], label=name, linewidth=3 if bold else 1.5)
-    axes.set(xlabel="epoch", ylabel="loss" if "loss" in table else "average precision")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(Path(file).with_suffix(".png"), dpi=150)
-    plt.close(figure)
+    lines = pd.read_json(log, lines=True)
+    lines["memory"] = lines.get("memory", 0.0)  # of the GPU, in MB
+    train = lines[lines["loss"].notna()].groupby("epoch").mean()
+    last = ["time", "memory"]
+    skip = ["iter", "step", "base_lr", *last]
+    train = train[[c for c in train if c not in skip] + last].reset_index()
+    train["epoch"] = train["epoch"].astype(int)
+    scores = [c for c in lines if c not in train]  # 0 where nothing at all was found
+    valid = lines[lines["loss"].isna()].fillna(0.0)
+    valid = valid[[c for c in scores if "/" in c] + ["data_time", "time", "step"]]
+    for name, table in (("train", train), ("valid", valid)):
+        shown = [c for c in table if "loss" in c or c.endswith(("mAP", "mAP_50"))]
+        if len(table):
+            table.to_csv(f"{stats}.{name}.txt", sep="\t", index=False)
+        if len(table) and shown:
+            axes = table.plot(table.columns[0 if name == "train" else -1], shown)
+            axes.set(xlabel="epoch", ylabel="loss" if name == "train" else "AP")
+            axes.figure.savefig(f"{stats}.{name}.png", dpi=150)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cvtk.engine.weights import read_weights
 from cvtk.errors import FileError
+from cvtk.results import Result
 
 
 def load_model(weights: str | Path, device: str) -> Any:
@@ -26,26 +29,90 @@ def load_model(weights: str | Path, device: str) -> Any:
     return model.to(device).eval()
 
 
-def predict(model: Any, images: list[Path], batch_size: int) -> Iterator[tuple[Path, Any]]:
+def predict(
+    model: Any, images: list[Path], batch_size: int
+) -> Iterator[tuple[Path, Any]]:
     """Yields each image with its predictions; the next batch is read meanwhile."""
     import torch
     from mmcv.transforms import Compose
     from mmengine.dataset import pseudo_collate
 
-    steps = [s for s in model.cfg.test_pipeline if s["type"] != "LoadAnnotations"]
-    read = Compose(steps)
+    steps = model.cfg.test_dataloader.dataset.pipeline
+    read = Compose([s for s in steps if s["type"] != "LoadAnnotations"])
     batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-    with ThreadPoolExecutor(1) as reader, torch.inference_mode():
 
-        def start(number: int) -> list[Any]:
-            paths = batches[number] if number < len(batches) else []
-            return [reader.submit(read, {"img_path": str(p), "img_id": 0}) for p in paths]
+    def load(batch: list[Path]) -> list[Any]:
+        return [read({"img_path": str(path), "img_id": 0}) for path in batch]
 
-        ahead = start(0)
-        for number, batch in enumerate(batches):
-            data = pseudo_collate([item.result() for item in ahead])
-            ahead = start(number + 1)
-            yield from zip(batch, model.test_step(data))  # noqa: B905
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(load, batch) for batch in batches[:1]]
+        for number, batch in enumerate(batches, 1):
+            data = pseudo_collate(ahead.pop().result())
+            ahead += [reader.submit(load, b) for b in batches[number : number + 1]]
+            with torch.inference_mode():
+                samples = model.test_step(data)
+            yield from zip(batch, samples, strict=True)
+
+
+def to_result(
+    sample: Any,
+    path: Path,
+    name: str,
+    classes: list[str],
+    category_ids: list[int],
+    score: float,
+) -> Result:
+    """MMDetection's predictions for one image as a `Result`; masks become RLE at once."""
+    found = sample.pred_instances
+    found = found[found.scores >= score]
+    items = to_coco(found, category_ids)
+    height, width = sample.ori_shape
+    return Result(
+        path=path,
+        name=name,
+        height=height,
+        width=width,
+        classes=tuple(classes),
+        category_ids=tuple(category_ids),
+        labels=found.labels.cpu().numpy(),
+        scores=np.array([item["score"] for item in items]),
+        bboxes=np.array([item["bbox"] for item in items]),
+        masks=[item["segmentation"] for item in items] if "masks" in found else None,
+    )
+
+
+def find_images(data: str | Path | Sequence[str | Path]) -> dict[Path, str]:
+    """The images that a user means -> a name for what is written of each, none twice.
+
+    Raises:
+        FileError: There is no such image, or none at all.
+    """
+    if isinstance(data, (str, Path)):
+        if not Path(data).exists():
+            raise FileError(f"There is no {data}.", "Check the path.")
+        paths = list(list_images(data).values())
+    else:
+        paths = [Path(path) for path in data]
+    base = Path(data) if isinstance(data, (str, Path)) and Path(data).is_dir() else None
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        if not path.is_file():
+            raise FileError(f"There is no image at {path}.", f"It is named in {data}.")
+        if path in names:
+            continue
+        name = path.relative_to(base).as_posix() if base else path.name
+        number = 2
+        while name in taken:  # images of one name from several folders
+            name = f"{path.stem}_{number}{path.suffix}"
+            number += 1
+        taken.add(name)
+        names[path] = name
+    if not names:
+        raise FileError(
+            f"There are no images in {data}.", "JPEG, PNG, TIFF, BMP and WebP are read."
+        )
+    return names
 
 
 def to_coco(found: Any, category_ids: list[int]) -> list[dict[str, Any]]:
@@ -53,32 +120,28 @@ def to_coco(found: Any, category_ids: list[int]) -> list[dict[str, Any]]:
     import numpy as np
     from pycocotools import mask as rle
 
-    boxes, annotations = found.bboxes.cpu().double(), []
-    boxes[:, 2:] -= boxes[:, :2]
-    for i, label in enumerate(found.labels.tolist()):
-        annotation = {"category_id": category_ids[label], "bbox": boxes[i].tolist()}
-        annotation["score"] = float(found.scores[i])
-        if "masks" in found:
-            mask = rle.encode(np.asfortranarray(found.masks[i].byte().cpu().numpy()))
-            annotation["segmentation"] = {**mask, "counts": mask["counts"].decode()}
-        annotations.append(annotation)
-    return annotations
+    items = []
+    for one in found.cpu():
+        x1, y1, x2, y2 = one.bboxes[0].tolist()
+        item = {"category_id": category_ids[one.labels[0]], "score": one.scores.item()}
+        item |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
+        if "masks" in one:
+            mask = rle.encode(np.asfortranarray(one.masks[0].byte().numpy()))
+            item["area"] = float(rle.area(mask))
+            item["segmentation"] = {**mask, "counts": mask["counts"].decode()}
+        items.append({**item, "iscrowd": 0})
+    return items
 
 
-def list_images(data: str | Path) -> list[Path]:
-    """The images of a folder, a COCO file, a text file of paths, or the one image."""
+def list_images(data: str | Path) -> dict[int, Path]:
+    """Images by id: of a COCO file, a text file of paths, a folder, or the one image."""
     data = Path(data)
     kinds = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-    images = [data]
-    if data.is_dir():
-        images = sorted(p for p in data.rglob("*") if p.suffix.lower() in kinds)
-    elif data.suffix in (".json", ".txt"):
-        text = data.read_text(encoding="utf-8-sig")
-        names = text.splitlines()
-        if data.suffix == ".json":
-            names = [image["file_name"] for image in json.loads(text)["images"]]
-        images = [data.parent / name for name in names if name.strip()]
-    missing = [path for path in images if not path.is_file()]
-    if missing or not images:
-        raise FileError(f"No image at {missing[0]}." if missing else f"No images in {data}.")
-    return images
+    paths = sorted(p for p in data.rglob("*") if p.suffix.lower() in kinds)
+    if data.suffix == ".json":
+        images = json.loads(data.read_text(encoding="utf-8"))["images"]
+        return {image["id"]: data.parent / image["file_name"] for image in images}
+    if data.suffix == ".txt":
+        lines = data.read_text(encoding="utf-8-sig").splitlines()
+        paths = [data.parent / line.strip() for line in lines if line.strip()]
+    return dict(enumerate(paths or [data], 1))

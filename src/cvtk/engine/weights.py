@@ -40,7 +40,9 @@ def read_weights(file: str | Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it would run {refused[1]}" if refused else "it is no file of weights"
-        raise ModelError(f"{file} was not loaded: {reason}, or it is damaged.") from None
+        raise ModelError(
+            f"{file} was not loaded: {reason}, or it is damaged."
+        ) from None
     return weights if "state_dict" in weights else {"state_dict": weights}
 
 
@@ -52,9 +54,13 @@ def find_weights(config: Path, weights: str) -> str:
     if weights == "coco":
         index = config.parent / "metafile.yml"
         models = mmengine.load(index)["Models"] if index.is_file() else []
-        urls = [m.get("Weights") for m in models if Path(m["Config"]).stem == config.stem]
+        urls = [
+            m.get("Weights") for m in models if Path(m["Config"]).stem == config.stem
+        ]
         if not any(urls):
-            raise ModelError(f"No COCO weights are known for {config.stem}: use --weights none.")
+            raise ModelError(
+                f"No COCO weights are known for {config.stem}: use --weights none."
+            )
         weights = urls[0]
     if "://" not in weights:
         return weights
@@ -72,25 +78,55 @@ def find_weights(config: Path, weights: str) -> str:
     return str(file)
 
 
-def start_weights(
-    model: dict[str, Any], config: Path, weights: str, workspace: Path
-) -> str | None:
-    """Writes the weights to start from, without the heads of other classes; says so."""
+def start_weights(cfg: Any, weights: str) -> str:
+    """Writes the weights to start from, without the parts for other classes; says so.
+
+    Args:
+        cfg: The complete configuration, with `filename` of the architecture's own.
+        weights: "coco", a file or a URL.
+
+    Returns:
+        The file, in the workspace.
+
+    Raises:
+        ModelError: No such weights, or of another architecture.
+    """
     import torch
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    if weights in ("none", "imagenet"):
-        return None
-    file = find_weights(config, weights)
+    file = find_weights(Path(cfg.filename), weights)
     state = read_weights(file)["state_dict"]
     init_default_scope("mmdet")
-    own = MODELS.build(model).state_dict()
+    own = MODELS.build(cfg.model).state_dict()
     fits = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     if len(fits) < len(own) / 2:
         names = ", ".join([k for k in own if k not in fits][:3])
-        raise ModelError(f"{file} is of another architecture: it lacks {names}, ...")
+        raise ModelError(
+            f"{file} is of another architecture: {len(fits)} of {len(own)} parts fit, not {names}, ...",
+            "Name weights of this architecture, or use --weights none.",
+        )
     new = sorted({k.rsplit(".", 1)[0] for k in own if k not in fits})
     print(f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}.")
-    torch.save({"state_dict": fits}, workspace / "start.pth")
-    return str(workspace / "start.pth")
+    output = Path(cfg.work_dir, "start.pth")
+    torch.save({"state_dict": fits}, output)
+    return str(output)
+
+
+def pick_device(device: str) -> str:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        ModelError: There is no such device.
+    """
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if gpu else "cpu"
+    if device != "cpu" and not (re.fullmatch(r"cuda(:\d+)?", device) and gpu):
+        raise ModelError(
+            f"There is no device {device!r} here.",
+            "Use --device cpu or auto; `cvtk doctor` shows what PyTorch sees.",
+        )
+    return device

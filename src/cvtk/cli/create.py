@@ -1,0 +1,43 @@
+"""`cvtk create`: writes a training script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cvtk.config import MODELS
+
+
+@click.command(
+    "create",
+    epilog="""\b
+Example:
+  cvtk create --script segm.py --task segm --model rtmdet-ins_tiny_8xb32-300e_coco
+  python segm.py train --help""",
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(list(MODELS)),
+    required=True,
+    help="segm: masks and boxes; det: boxes.",
+)
+@click.option(
+    "--model",
+    default="",
+    help="Architecture, see `cvtk models`; or a configuration file.",
+)
+@click.option("--vanilla", is_flag=True, help="A script that does without cvtk.")
+@click.option("--force", is_flag=True, help="Replace a script that exists.")
+def command(script: Path, task: str, model: str, vanilla: bool, force: bool) -> None:
+    """Write a standalone script that trains, evaluates and infers."""
+    from cvtk.scaffold import create_script
+
+    create_script(script, task, model, vanilla=vanilla, force=force)
+    click.echo(f"Wrote {script}. See: python {script} train --help")

@@ -1,0 +1,390 @@
+"""A model in Python: train, evaluate and predict, as the scripts do."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvtk.config import DEFAULTS, MODELS
+from cvtk.errors import CvtkError, FileError, InstallError, ModelError
+from cvtk.files import written_whole
+
+if TYPE_CHECKING:
+    from cvtk.results import Result
+
+PathLike = str | Path
+
+
+def create_model(
+    model: PathLike = "",
+    labels: PathLike | Sequence[str] | None = None,
+    task: str | None = None,
+) -> Model:
+    """Makes a model from an architecture, or from weights that were trained before.
+
+    Args:
+        model: A name from `cvtk models`, a configuration file of MMDetection (.py), or
+            weights (.pth) with their configuration beside them. Mask R-CNN where left out.
+        labels: A label file, or the class names themselves; weights know theirs.
+        task: "segm" for masks and boxes, "det" for boxes; an architecture knows its own.
+
+    Raises:
+        ModelError: No such architecture or weights, or no labels.
+        InstallError: MMDetection is not installed.
+    """
+    return Model(model, labels, task)
+
+
+class Model:
+    """An architecture with its classes, and weights once there are some.
+
+    Attributes:
+        name: The architecture or the file that it was made from.
+        classes: Class names in their order.
+        task: "segm" or "det".
+        weights: The file of the weights; None before training.
+    """
+
+    def __init__(
+        self,
+        model: PathLike = "",
+        labels: PathLike | Sequence[str] | None = None,
+        task: str | None = None,
+    ) -> None:
+        require_mmdet()
+        self.name = str(model) or MODELS[task or "segm"]
+        self.weights: Path | None = None
+        self._networks: dict[str, Any] = {}  # by device, kept between calls
+        if self.name.endswith(".pth"):
+            self._open(Path(self.name))
+            if labels is not None and _names(labels) != self.classes:
+                raise ModelError(
+                    f"{self.name} was trained for {self.classes}, not {_names(labels)}.",
+                    "Leave the labels out, or name the classes in that order.",
+                )
+            return
+        from cvtk import zoo
+
+        if labels is None:
+            raise ModelError(
+                f"{self.name} needs to know your classes.",
+                "Name a label file: labels=...",
+            )
+        entry = zoo.find(self.name, task)
+        self.config, self.classes = entry.config, _names(labels)
+        self.task = task or entry.task
+        self.category_ids = list(range(1, len(self.classes) + 1))
+
+    def _open(self, weights: Path) -> None:
+        from mmengine.config import Config
+
+        if not weights.is_file():
+            raise FileError(
+                f"There are no weights at {weights}.", "Check the path, or train first."
+            )
+        self.config = weights.with_suffix(".py")
+        if not self.config.is_file():
+            raise FileError(
+                f"{weights} needs its configuration beside it: {self.config} is missing.",
+                "Keep the two files together.",
+            )
+        data = Config.fromfile(self.config)
+        meta = data.test_dataloader.dataset.metainfo
+        self.weights, self.classes = weights, list(meta.classes)
+        self.category_ids = list(
+            meta.get("category_ids", range(1, len(self.classes) + 1))
+        )
+        self.task = "segm" if "segm" in data.test_evaluator.metric else "det"
+
+    def train(
+        self,
+        train: PathLike,
+        valid: PathLike | None = None,
+        test: PathLike | None = None,
+        *,
+        output_weights: PathLike,
+        epoch: int = DEFAULTS["epoch"],
+        batch_size: int = DEFAULTS["batch_size"],
+        num_workers: int = DEFAULTS["num_workers"],
+        lr: float | None = DEFAULTS["lr"],
+        image_size: int | None = DEFAULTS["image_size"],
+        weights: str = DEFAULTS["weights"],
+        seed: int = DEFAULTS["seed"],
+        device: str = DEFAULTS["device"],
+        force: bool = False,
+        epochs: int | None = None,
+    ) -> dict[str, Any] | None:
+        """Trains; afterwards the model has the weights of the best epoch.
+
+        Args:
+            train: COCO file of the images to learn from.
+            valid: COCO file that tells the best epoch; without it the last one is kept.
+            test: COCO file that the finished model is evaluated on.
+            output_weights: The weights to write, NAME.pth; all else is named after it.
+            epoch: How often each image is seen.
+            batch_size: Images in one step.
+            num_workers: Processes that read images; 0 reads in this one.
+            lr: Learning rate; None fits the architecture's own to the batch.
+            image_size: The size in pixels that stands for the architecture's own (the
+                side of RTMDet's square, the shorter side for Mask R-CNN); None keeps it.
+            weights: Where it starts from: "coco", "imagenet", "none", a file or a URL.
+            seed: Of all that is random.
+            device: "auto", "cpu" or "cuda:0".
+            force: Whether to replace results that exist.
+            epochs: Another name of `epoch`.
+
+        Returns:
+            The statistics of the test set, None without one.
+
+        Raises:
+            CvtkError: Data, weights or settings that cannot be used; the message says why.
+        """
+        from cvtk.data.check_training import check_annotations
+        from cvtk.data.require import require_images
+        from cvtk.engine.build import build_config
+        from cvtk.engine.train import run_training
+        from cvtk.engine.weights import pick_device, start_weights
+
+        output, place = Path(output_weights), pick_device(device)
+        if output.suffix != ".pth":
+            raise FileError(
+                f"{output} does not end in .pth.", "Call the weights NAME.pth."
+            )
+        _require_free(output, force)
+        sets = {"train": train, "valid": valid, "test": test}
+        for split, file in sets.items():
+            if file:
+                for note in check_annotations(
+                    file, self.classes, self.task, split == "train"
+                ):
+                    print(note)
+                require_images(file)
+        options = {
+            **{split: file and str(file) for split, file in sets.items()},
+            "task": self.task,
+            "output_weights": str(output),
+            "epoch": epochs or epoch,
+            "batch_size": batch_size,
+            "num_workers": num_workers,
+            "lr": lr,
+            "image_size": image_size,
+            "weights": weights,
+            "seed": seed,
+        }
+        with quiet():
+            cfg = build_config(str(self.config), self.classes, options)
+        if weights not in ("none", "imagenet"):
+            cfg.load_from = start_weights(cfg, weights)
+        console = sys.stdout
+        with quiet():
+            run_training(cfg, output, place, console)
+        self._networks.clear()
+        self._open(output)
+        if not test:
+            return None
+        folder = output.with_suffix("")
+        return self._evaluate(
+            test, folder, folder.with_suffix(".test_stats.json"), device
+        )
+
+    def evaluate(
+        self,
+        data: PathLike,
+        output: PathLike | None = None,
+        *,
+        device: str = "auto",
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """COCO's AP and AR of the weights on an annotated set, overall and by class.
+
+        Args:
+            data: A COCO file.
+            output: A folder for `test_stats.json` and `test_outputs.coco.json`; None
+                writes nothing.
+            device: "auto", "cpu" or "cuda:0".
+            force: Whether to replace results that exist.
+
+        Returns:
+            `stats` and `class_stats`; for masks also `bbox_stats` and `bbox_class_stats`.
+
+        Raises:
+            CvtkError: The weights or the data cannot be used.
+        """
+        if output is None:
+            with tempfile.TemporaryDirectory() as folder:
+                return self._evaluate(
+                    data, Path(folder), Path(folder, "test_stats.json"), device
+                )
+        stats = Path(output, "test_stats.json")
+        _require_free(stats, force)
+        return self._evaluate(data, Path(output), stats, device)
+
+    def _evaluate(
+        self, data: PathLike, folder: Path, stats_file: Path, device: str
+    ) -> dict[str, Any]:
+        from cvtk.data.check_training import check_annotations
+        from cvtk.data.prepare import prepare_annotations
+        from cvtk.engine.predict import list_images
+        from cvtk.metrics import coco_stats
+
+        check_annotations(data, self.classes, self.task, False)
+        with quiet():
+            truth = prepare_annotations(data, self.classes, folder / "truth.json")
+        ids, images, predictions = (
+            truth["metainfo"]["category_ids"],
+            list_images(data),
+            [],
+        )
+        results = self.predict(data, score=0, device=device)
+        for number, result in zip(images, results, strict=True):
+            for item in result.to_coco(number):
+                item["category_id"] = ids[self.category_ids.index(item["category_id"])]
+                predictions.append({**item, "id": len(predictions) + 1})
+        report: dict[str, Any] = {
+            "computed_on": {"data": str(data), "images": len(images)}
+        }
+        with quiet():
+            for kind in ("bbox", "segm") if self.task == "segm" else ("bbox",):
+                prefix = "bbox_" if (kind, self.task) == ("bbox", "segm") else ""
+                stats, by_class = coco_stats(truth["ann_file"], predictions, kind)
+                report |= {f"{prefix}stats": stats, f"{prefix}class_stats": by_class}
+        for file, content, indent in (
+            (folder / "test_outputs.coco.json", predictions, None),
+            (stats_file, report, 4),
+        ):
+            with written_whole(file, force=True) as part:
+                part.write_text(
+                    json.dumps(content, indent=indent, ensure_ascii=False), "utf-8"
+                )
+        return report
+
+    def predict(
+        self,
+        data: PathLike | Sequence[PathLike],
+        *,
+        batch_size: int = DEFAULTS["infer_batch_size"],
+        score: float = DEFAULTS["score"],
+        device: str = DEFAULTS["device"],
+    ) -> Iterator[Result]:
+        """Yields what is found in each image; memory stays flat however many there are.
+
+        Args:
+            data: An image, a folder, a text file of paths, a COCO file, or image paths.
+            batch_size: Images that the network sees at once.
+            score: Lowest score to keep, 0 to 1.
+            device: "auto", "cpu" or "cuda:0".
+
+        Raises:
+            ModelError: The model is not trained yet.
+            FileError: An image is missing or cannot be read.
+        """
+        from cvtk.engine.predict import find_images, load_model, predict, to_result
+        from cvtk.engine.weights import pick_device
+
+        if self.weights is None:
+            raise ModelError(
+                f"{self.name} has no weights yet.",
+                "Train it, or open weights: create_model('NAME.pth').",
+            )
+        images, place = find_images(data), pick_device(device)
+        if place not in self._networks:
+            with quiet():
+                self._networks[place] = load_model(self.weights, place)
+        found = predict(self._networks[place], list(images), batch_size)
+        for path, sample in found:
+            result = to_result(
+                sample, path, images[path], self.classes, self.category_ids, score
+            )
+            yield result
+
+    def predict_to_files(
+        self,
+        data: PathLike | Sequence[PathLike],
+        output: PathLike,
+        *,
+        score: float = DEFAULTS["score"],
+        batch_size: int = DEFAULTS["infer_batch_size"],
+        device: str = DEFAULTS["device"],
+        force: bool = False,
+    ) -> Path:
+        """Draws what is found in each image, and writes it all to `instances.json`.
+
+        Args:
+            data: An image, a folder, a text file of paths, a COCO file, or image paths.
+            output: The folder to write to.
+            score: Lowest score to draw and write, 0 to 1.
+            batch_size: Images that the network sees at once.
+            device: "auto", "cpu" or "cuda:0".
+            force: Whether to replace results that exist.
+
+        Returns:
+            The COCO file.
+        """
+        from cvtk.results import write_instances
+
+        file = Path(output, "instances.json")
+        _require_free(file, force)
+
+        def drawn() -> Iterator[Result]:
+            for result in self.predict(
+                data, batch_size=batch_size, score=score, device=device
+            ):
+                result.save_to_img(output, force=force)
+                yield result
+
+        count = write_instances(
+            file, drawn(), self.classes, self.category_ids, force=force
+        )
+        print(
+            f"{count} objects with a score of at least {score:g}: see {file} and the pictures beside it."
+        )
+        return file
+
+
+def require_mmdet() -> None:
+    """Raises InstallError where training cannot work."""
+    missing = [
+        name
+        for name in ("torch", "mmdet", "mmcv", "mmengine")
+        if not importlib.util.find_spec(name)
+    ]
+    if missing:
+        raise InstallError(
+            f"This needs MMDetection, and {' and '.join(missing)} is not installed.",
+            'Install it with: pip install "cvtk[mmdet]"',
+        )
+
+
+def quiet() -> contextlib.AbstractContextManager[Any]:
+    """Libraries print as they go; what concerns the user is said by cvtk."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a script's main function; a user's mistake ends in one readable line."""
+    try:
+        main()
+    except CvtkError as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+
+
+def _require_free(file: Path, force: bool) -> None:
+    if file.exists() and not force:
+        raise FileError(
+            f"{file} exists.", "Choose another name, or use --force to replace it."
+        )
+
+
+def _names(labels: PathLike | Sequence[str]) -> list[str]:
+    from cvtk.data.check_training import read_labels
+
+    return read_labels(labels) if isinstance(labels, (str, Path)) else list(labels)
