@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import tempfile
@@ -100,7 +101,7 @@ def test_any_value_of_a_json_may_be_anything(name):
             document = json.loads(good)
             for path, value in changes:
                 try:
-                    document = put(document, path, value)
+                    document = put(document, path, copy.deepcopy(value))
                 except (KeyError, IndexError, TypeError):
                     continue  # the first change took away the place of the second
             file.write_text(json.dumps(document), encoding="utf-8")

@@ -70,7 +70,7 @@ def resolve(folder: Path, file_name: str) -> Path:
     """
     name = file_name
     if "\\" in name and not (
-        os.sep == "/" and "\0" not in name and _is_file(folder / name)
+        os.sep == "/" and "\0" not in name and is_file(folder / name)
     ):
         name = name.replace("\\", "/")
     path = Path(os.path.normpath(folder / name)) if name and "\0" not in name else None
@@ -86,7 +86,8 @@ def resolve(folder: Path, file_name: str) -> Path:
     return path
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; names that no file can have count as none."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name too long for the file system

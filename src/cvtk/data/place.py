@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cvtk.data.formats.base import Source
-from cvtk.data.images import resolve
+from cvtk.data.images import is_file, resolve
 from cvtk.data.model import Dataset, Id, Image
 from cvtk.errors import FileError
 
@@ -25,7 +25,7 @@ def copy_image(source: Source | None, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if callable(source):
         target.write_bytes(source())
-    elif source is not None and source.is_file():
+    elif source is not None and is_file(source):
         if target.exists():
             if (
                 target.stat().st_size == source.stat().st_size

@@ -106,16 +106,17 @@ def show(
         return [output]
     files = []
     for image in images:
-        file = (
-            output
-            / Path(image.file_name.replace("/", "_").replace("\\", "_"))
-            .with_suffix(".jpg")
-            .name
-        )
+        file = output / _flat_name(image)
         with written_whole(file, force=force) as part:
             draw(dataset, image, by_image[image.id]).save(part, quality=90)
         files.append(file)
     return files
+
+
+def _flat_name(image: Image) -> str:
+    """The name of a drawing: without folders, and always a JPEG."""
+    name = image.file_name.replace("/", "_").replace("\\", "_")
+    return name if name.lower().endswith((".jpg", ".jpeg")) else f"{name}.jpg"
 
 
 def _sheet(pictures: list[Any], cell: int = 400) -> Any:
@@ -138,12 +139,7 @@ def samples(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> list[P
     files = []
     by_image = dataset.by_image()
     for image in choose(dataset, count, seed):
-        file = (
-            folder
-            / Path(image.file_name.replace("/", "_").replace("\\", "_"))
-            .with_suffix(".jpg")
-            .name
-        )
+        file = folder / _flat_name(image)
         try:
             picture = draw(dataset, image, by_image[image.id])
         except CvtkError:

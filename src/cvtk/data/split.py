@@ -91,6 +91,7 @@ def assign(
             lacking[best] -= counts[group]
         free[members] = False
         left -= counts[members].sum(axis=0)
+    result = _refine(counts, result, share)
     # A part may have come out empty where there are few groups: give it the smallest that can be spared.
     for part in range(len(ratios)):
         if len(counts) >= len(ratios) and not (result == part).any():
@@ -98,6 +99,49 @@ def assign(
             spare = np.flatnonzero(result == largest)
             result[spare[counts[spare, 0].argmin()]] = part
     return result
+
+
+def _refine(
+    counts: NDArray[np.int64], part: NDArray[np.int64], share: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Swaps and moves groups between parts as long as that evens out the classes.
+
+    What is made small is the sum over parts and classes (and images) of
+    (count / total - share)^2 / share. Large sets come out even by themselves.
+    """
+    if not 1 < len(counts) <= 2000:
+        return part
+    parts = len(share)
+    part, x = part.copy(), counts / np.maximum(counts.sum(axis=0), 1)
+    off = np.stack(
+        [
+            x[part == k].sum(axis=0) - share[k] * (x.sum(axis=0) > 0)
+            for k in range(parts)
+        ]
+    )
+    # A group of nothing in each part: swapping with it is moving there.
+    x, part = (
+        np.vstack((x, np.zeros((parts, x.shape[1])))),
+        np.append(part, np.arange(parts)),
+    )
+    for _ in range(20):
+        better = False
+        for g in range(len(counts)):
+            a, d = part[g], x - x[g]
+            gain_a = (2 * off[a] * d + d**2).sum(axis=1) / share[a]
+            gain_b = (-2 * off[part] * d + d**2).sum(axis=1) / share[part]
+            change = np.where(part == a, 0.0, gain_a + gain_b)
+            h = int(change.argmin())
+            if change[h] > -1e-9:
+                continue
+            b, better = part[h], True
+            off[a], off[b] = off[a] + d[h], off[b] - d[h]
+            part[g] = b
+            if h < len(counts):
+                part[h] = a
+        if not better:
+            break
+    return part[: len(counts)]
 
 
 class _Sets:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import UNSET, Raw
 
 from cvtk.data.coco import read_bytes
-from cvtk.data.images import SUFFIXES, probe
+from cvtk.data.images import SUFFIXES, is_file, probe
 from cvtk.data.masks import area_and_bbox, require_size
 from cvtk.data.model import RLE, Annotation, Category, Dataset, Id, Image, Polygons
 from cvtk.errors import DataError
@@ -249,15 +249,8 @@ class Finder:
 
 
 def _inside(folder: Path, name: str) -> Path | None:
-    try:
-        path = folder / name
-        return (
-            path
-            if name and path.suffix.lower() in SUFFIXES and path.is_file()
-            else None
-        )
-    except (OSError, ValueError):
-        return None
+    path = folder / name
+    return path if path.suffix.lower() in SUFFIXES and is_file(path) else None
 
 
 def parse_xml(data: bytes, file: Path) -> ElementTree.Element:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from cvtk.data.coco import parse_json, read_bytes
 from cvtk.data.contours import trace
 from cvtk.data.formats.base import Builder, Converted, Finder, Note, Source, merge_parts
-from cvtk.data.images import _orientation
+from cvtk.data.images import _orientation, is_file
 from cvtk.data.masks import (
     box_polygon,
     ellipse_polygon,
@@ -143,7 +143,7 @@ def read(path: Path) -> Converted:
 def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> None:
     place: Source = finder.find(content.imagePath, file.parent)
     name = content.imagePath.replace("\\", "/").rsplit("/", 1)[-1]
-    if isinstance(place, Path) and not place.is_file() and content.imageData:
+    if isinstance(place, Path) and not is_file(place) and content.imageData:
         width, height = _size_of(_embedded(file, content.imageData), file)
         content.imageWidth, content.imageHeight = (
             content.imageWidth or width,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cvtk.data.coco import parse_json, read_bytes
 from cvtk.data.formats.base import Builder, Converted, Finder
-from cvtk.data.images import SUFFIXES, probe
+from cvtk.data.images import SUFFIXES, is_file, probe
 from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
 from cvtk.data.model import RLE, Image, Polygons
 from cvtk.errors import DataError
@@ -209,7 +209,7 @@ def read(path: Path) -> Converted:
         name = image_name(task, item)
         place = finder.find(name)
         bare = re.sub(r"^[0-9a-f]{8}-", "", name.rsplit("/", 1)[-1])
-        if not place.is_file():  # uploads get eight digits before their name
+        if not is_file(place):  # uploads get eight digits before their name
             place = finder.find(bare)
         done = [
             w for w in task.annotations or task.completions or [] if not w.was_cancelled
