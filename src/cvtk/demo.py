@@ -33,8 +33,8 @@ SPLITS = ("train", "valid", "test")
 
 # What five minutes on two cores allow, and what it takes to learn three kinds of fruit from nothing.
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
-EPOCHS = 28
-IMAGE_SIZE = 256
+EPOCHS = 48
+IMAGE_SIZE = 192
 
 
 @dataclass(frozen=True)
