@@ -76,3 +76,18 @@ def test_a_package_that_is_not_there_is_named_with_its_command():
     cfg = {"model": {}, "custom_imports": {"imports": ["no_such_package.models"]}}
     with pytest.raises(InstallError, match="pip install no_such_package"):
         adapt(cfg)
+
+
+def test_mixed_precision_is_for_gpus():
+    optimizer = {
+        "type": "AmpOptimWrapper",
+        "loss_scale": 512.0,
+        "optimizer": {"type": "SGD"},
+    }
+    cfg = {"model": {}, "optim_wrapper": dict(optimizer)}
+    assert adapt(cfg, "cuda:0") == [] and cfg["optim_wrapper"] == optimizer
+    assert adapt(cfg, "cpu") == ["No mixed precision: cpu does not have it."]
+    assert cfg["optim_wrapper"] == {
+        "type": "OptimWrapper",
+        "optimizer": {"type": "SGD"},
+    }

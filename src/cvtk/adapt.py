@@ -14,7 +14,7 @@ _AUGMENTATIONS = {"InstaBoost": "instaboostfast", "Albu": "albumentations"}
 _PACKAGES = {"mmpretrain": "onedl-mmpretrain", "skimage": "scikit-image"}
 
 
-def adapt(cfg: dict[str, Any]) -> list[str]:
+def adapt(cfg: dict[str, Any], device: str = "cpu") -> list[str]:
     """Fits one of MMDetection's configurations to data that has boxes and masks, but nothing more.
 
     Call it first, on a configuration read with `Config.fromfile(file, import_custom_modules=False)`: the
@@ -22,6 +22,7 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
 
     Args:
         cfg: The complete configuration; changed in place.
+        device: Where it will train, e.g. "cpu" or "cuda:0".
 
     Returns:
         Sentences for the log about what is left out.
@@ -70,6 +71,12 @@ def adapt(cfg: dict[str, Any]) -> list[str]:
                     notes.append(
                         f"The augmentation {step['type']} is left out: pip install {package}"
                     )
+    optimizer = cfg.get("optim_wrapper") or {}
+    if optimizer.get("type") == "AmpOptimWrapper" and not device.startswith("cuda"):
+        optimizer["type"] = "OptimWrapper"
+        for key in {"loss_scale", "dtype", "use_fsdp"} & optimizer.keys():
+            del optimizer[key]
+        notes.append(f"No mixed precision: {device} does not have it.")
     if isinstance(cfg.get("param_scheduler"), dict):  # Mask2Former has just the one
         cfg["param_scheduler"] = [cfg["param_scheduler"]]
     return list(dict.fromkeys(notes))
