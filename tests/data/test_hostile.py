@@ -149,7 +149,7 @@ def test_a_mask_may_be_any_file(name, tmp_path):
     source = ALL[name](tmp_path)
     folder = tmp_path / ("SegmentationObject" if name == "voc" else "masks/leaf")
     (folder / "é b.png").write_bytes(b"no png")
-    with pytest.raises(DataError, match="é b.png cannot be read as a mask"):
+    with pytest.raises(DataError, match=r"é b.png cannot be read as a mask"):
         load(source)
 
 
@@ -196,7 +196,7 @@ def test_broken_coco_is_told_with_file_and_item(text, said, tmp_path):
 
 def test_utf16_is_told(tmp_path):
     (tmp_path / "a.json").write_bytes(json.dumps(coco_dict()).encode("utf-16"))
-    with pytest.raises(DataError, match="a.json is not UTF-8"):
+    with pytest.raises(DataError, match=r"a.json is not UTF-8"):
         read(tmp_path / "a.json")
 
 

@@ -86,11 +86,11 @@ def test_groups_may_come_from_a_table(tmp_path):
     table.write_text("file_name,plot\na.jpg,1\nb.jpg,2\n", encoding="utf-8-sig")
     images = [Entry(1, "x/a.jpg"), Entry(2, "b.jpg")]
     assert group_keys(images, "plot", table) == ["1", "2"]
-    with pytest.raises(DataError, match="no column 'plant'.*plot"):
+    with pytest.raises(DataError, match=r"no column 'plant'.*plot"):
         group_keys(images, "plant", table)
     with pytest.raises(DataError, match=r"no plot for 'c.jpg'"):
         group_keys([Entry(3, "c.jpg")], "plot", table)
-    with pytest.raises(DataError, match="does not match the image 'b.jpg'"):
+    with pytest.raises(DataError, match=r"does not match the image 'b.jpg'"):
         group_keys(images, "a")
     with pytest.raises(DataError, match="not a regular expression"):
         group_keys(images, "(")
@@ -197,7 +197,7 @@ def test_remove_by_name_and_id(tmp_path):
     assert [a.id for a in left.annotations] == [1, 2, 3, 4, 6, 8, 9]
     assert len(remove(dataset, annotations=["7"], empty=True).images) == 9
     assert remove(dataset, classes=["leaf"]).annotations == []
-    with pytest.raises(DataError, match="no class 'leav'. Did you mean 'leaf'"):
+    with pytest.raises(DataError, match=r"no class 'leav'. Did you mean 'leaf'"):
         remove(dataset, classes=["leav"])
     assert len(dataset.images) == 10
 

@@ -11,9 +11,9 @@ from msgspec import UNSET
 from cvtk.data.coco import read, write
 from cvtk.data.formats.base import Note
 from cvtk.data.images import in_parallel, probe, resolve
-from cvtk.data.inspection import describe
 from cvtk.data.masks import area_and_bbox, require_size
 from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, Polygons, show_id
+from cvtk.data.objects import describe
 from cvtk.data.place import place_dataset
 from cvtk.errors import CvtkError, DataError, FileError
 

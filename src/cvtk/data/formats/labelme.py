@@ -27,6 +27,9 @@ from cvtk.data.masks import (
 from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, Polygons
 from cvtk.errors import DataError
 
+# Turned rectangles, as LabelMe and its relatives call them.
+_TURNED = ("oriented_rectangle", "rotation")
+
 
 class Shape(Struct):
     """One shape; `mask` is a PNG in base64 that fills the box of `points`."""
@@ -58,7 +61,7 @@ def parse_shape(shape: Shape, width: int, height: int) -> Polygons | RLE:
     """
     kind, points = shape.shape_type or "polygon", shape.points
     flat = [v for point in points for v in point]
-    if kind == "polygon":
+    if kind == "polygon" or (kind in _TURNED and len(points) == 4):
         return [flat]
     if kind == "rectangle" and len(points) in (2, 4):
         xs, ys = flat[::2], flat[1::2]
