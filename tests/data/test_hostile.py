@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 
 from cvtk.data import read, require_images
 from cvtk.data.check import check
-from cvtk.data.convert import load
+from cvtk.data.convert import convert, load
+from cvtk.data.edit import combine, crop
 from cvtk.data.repair import repair
+from cvtk.data.show import show
+from cvtk.data.split import parse_ratios, split
+from cvtk.data.stats import stats
 from cvtk.errors import CvtkError, DataError
 
 TEXT = {
@@ -70,6 +74,21 @@ def put(node, path, value):
     return node
 
 
+def use(file, folder):
+    """What else is done with a set."""
+    dataset = read(file)
+    only_clear_errors(lambda: stats(dataset))
+    only_clear_errors(lambda: show(dataset, folder / "shown", force=True))
+    only_clear_errors(lambda: crop(dataset, folder / "crops", masked=True, force=True))
+    only_clear_errors(lambda: split(dataset, parse_ratios("1:1")))
+    only_clear_errors(lambda: combine([dataset, dataset]))
+    for form in ("coco", "yolo", "labelme", "voc"):
+        target = folder / (f"{form}.json" if form == "coco" else form)
+        only_clear_errors(
+            lambda t=target, f=form: convert(file, t, target_format=f, force=True)
+        )
+
+
 def only_clear_errors(action):
     """Runs something that may refuse, in one line that says what about."""
     start = time.perf_counter()
@@ -110,6 +129,7 @@ def test_any_value_of_a_json_may_be_anything(name):
                 only_clear_errors(lambda: check([file]))
                 only_clear_errors(lambda: repair(file))
                 only_clear_errors(lambda: require_images(file))
+                only_clear_errors(lambda: use(file, Path(folder) / "used"))
 
         run()
 

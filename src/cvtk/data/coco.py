@@ -59,6 +59,11 @@ def read_bytes(file: str | Path) -> bytes:
         return Path(file).read_bytes()
     except FileNotFoundError:
         raise FileError(f"{file}: no such file.", "Check the path.") from None
+    except IsADirectoryError:
+        raise FileError(
+            f"{file} is a folder.",
+            "Name the annotation file; a labelling tool's folder needs `cvtk data convert` first.",
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(

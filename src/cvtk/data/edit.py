@@ -205,22 +205,19 @@ def crop(
                     box[1] : box[3], box[0] : box[2]
                 ]
                 part.putalpha(Pillow.fromarray(mask * np.uint8(255)))
-            folder = (
-                re.sub(
-                    r'[\\/:*?"<>|]', "_", names.get(annotation.category_id, "unknown")
-                ).strip(". ")
-                or "_"
-            )
-            stem = Path(image.file_name.replace("\\", "/").replace("/", "_")).stem
-            file = (
-                Path(output)
-                / folder
-                / f"{stem}_{re.sub(r'[^0-9A-Za-z_-]', '_', str(annotation.id))}.png"
-            )
+            folder = _folder_name(names.get(annotation.category_id, "unknown"))
+            number = re.sub(r"[^0-9A-Za-z_-]", "_", str(annotation.id))[:40]
+            stem = Path(image.file_name.replace("\\", "_").replace("/", "_")).stem[-80:]
+            file = Path(output) / folder / f"{stem}_{number}.png"
             with written_whole(file, force=force) as target:
                 part.save(target)
             files.append(file)
     return files
+
+
+def _folder_name(name: str) -> str:
+    """A class name as a folder that every system can have."""
+    return re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", name).strip(". ")[:80] or "_"
 
 
 def _box(

@@ -12,11 +12,7 @@ from cvtk.errors import DataError
 def prepare_annotations(
     file: str | Path, classes: list[str], output: Path
 ) -> dict[str, Any]:
-    """Writes a COCO file as MMDetection needs it; returns the fields of its data set.
-
-    MMDetection numbers classes in the order of the file, whatever the order of the
-    labels, and stops at annotations without area, box or `iscrowd`.
-    """
+    """Writes a COCO file as MMDetection needs it: classes in the order of the labels."""
     from pycocotools import mask as rle
     from pycocotools.coco import COCO
 
@@ -27,7 +23,7 @@ def prepare_annotations(
         raise DataError(f"{file}: the classes {unknown} are not among {classes}.")
     known = {name: i for i, name in names.items()}
     ids = [known.get(name, max(names) + 1 + n) for n, name in enumerate(classes)]
-    for ann in coco.anns.values():
+    for ann in coco.anns.values():  # MMDetection stops where one of these is missing
         if ann.get("segmentation") and not {"area", "bbox"} <= ann.keys():
             mask = coco.annToRLE(ann)
             ann.update(area=float(rle.area(mask)), bbox=rle.toBbox(mask).tolist())

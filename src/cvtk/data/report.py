@@ -53,7 +53,9 @@ def survivors_lines(survivors: dict[str, Any]) -> list[str]:
     """What reaches the loss, as text."""
     if not survivors:
         return []
-    lines = ["", f"What training {survivors['model']} sees:"]
+    tried = f"What training {survivors['model']} sees of {survivors['images']} images"
+    left = ", ".join(survivors["left_out"])
+    lines = ["", f"{tried} (random steps not run: {left}):" if left else f"{tried}:"]
     for name, row in survivors["classes"].items():
         lost = "; ".join(f"{n} {why}" for why, n in row["lost"].items())
         lines.append(

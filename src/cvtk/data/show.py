@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,15 +108,16 @@ def show(
     files = []
     for image in images:
         file = output / _flat_name(image)
+        picture = draw(dataset, image, by_image[image.id])
         with written_whole(file, force=force) as part:
-            draw(dataset, image, by_image[image.id]).save(part, quality=90)
+            picture.save(part, quality=90)
         files.append(file)
     return files
 
 
 def _flat_name(image: Image) -> str:
-    """The name of a drawing: without folders, and always a JPEG."""
-    name = image.file_name.replace("/", "_").replace("\\", "_")
+    """The name of a drawing: without folders, not too long, and always a JPEG."""
+    name = re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", image.file_name)[-80:]
     return name if name.lower().endswith((".jpg", ".jpeg")) else f"{name}.jpg"
 
 

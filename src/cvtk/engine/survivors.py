@@ -13,7 +13,7 @@ from typing import Any
 from cvtk.data.coco import read
 from cvtk.data.formats.base import Converted
 from cvtk.data.formats.coco_format import complete
-from cvtk.data.model import RLE, Annotation, Dataset, Id, Image
+from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, show_id
 from cvtk.errors import CvtkError, InstallError
 
 # Steps that mix images or cut them at random: what they drop today they may keep tomorrow.
@@ -111,7 +111,9 @@ def survivors(
     packed = any(bytes(memoryview(a.raw)[:1]) == b"{" for a in stated)
     steps, left, masks = _pipeline(cfg, packed=packed)
     dataset.annotations = list(stated)
-    complete(Converted(dataset))
+    completed = Converted(dataset)
+    complete(completed)
+    said = {n.item: n.text.removeprefix("left out: ") for n in completed.notes}
     rows = {
         name: {"annotations": 0, "kept": 0, "lost": Counter[str]()} for name in classes
     }
@@ -122,7 +124,11 @@ def survivors(
         )
         row["annotations"] += 1
     usable = {id(a) for a in dataset.annotations}
-    reasons = {id(a): "unusable" for a in stated if id(a) not in usable}
+    reasons = {
+        id(a): said.get(f"annotation {show_id(a.id)}", "unusable")
+        for a in stated
+        if id(a) not in usable
+    }
     reasons |= _run(dataset, classes, names, steps, masks)
     for a in stated:
         row = rows[names.get(a.category_id, str(a.category_id))]

@@ -19,6 +19,7 @@ from cvtk.data.formats.base import Builder, Converted, Finder, Note, Source, mer
 from cvtk.data.images import _orientation, is_file
 from cvtk.data.masks import (
     box_polygon,
+    check_polygons,
     ellipse_polygon,
     from_bitmap,
     require_size,
@@ -224,6 +225,7 @@ def shapes_of(
         x, y, w, h = annotation.bbox
         return [{**base, "shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}]
     if isinstance(segmentation, list):
+        check_polygons(segmentation, width, height)
         pairs = [
             [list(p) for p in zip(s[::2], s[1::2], strict=True)] for s in segmentation
         ]

@@ -15,7 +15,7 @@ from cvtk.data.coco import read_bytes
 from cvtk.data.contours import join, trace
 from cvtk.data.formats.base import Builder, Converted, Note, Source, number
 from cvtk.data.images import SUFFIXES, find_images
-from cvtk.data.masks import to_bitmap
+from cvtk.data.masks import check_polygons, to_bitmap
 from cvtk.data.model import Annotation, Dataset, Id, Image, Polygons
 from cvtk.errors import DataError, FileError
 
@@ -200,6 +200,8 @@ def line_of(
     """An object as a line; parts and holes are joined into one polygon by bridges of no width."""
     width, height = image.size or (0, 0)
     segmentation = annotation.segmentation
+    if isinstance(segmentation, list):
+        check_polygons(segmentation, width, height)
     if segmentation is None:
         if not isinstance(annotation.bbox, list) or len(annotation.bbox) != 4:
             raise DataError("It has neither mask nor box.")
