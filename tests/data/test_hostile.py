@@ -268,3 +268,38 @@ def test_xml_bombs_are_refused(tmp_path):
     file.write_text(bomb)
     with pytest.raises(DataError, match="declares XML entities"):
         load(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "deep"),
+    [
+        ("labelme", "json/é b.json", '{"shapes": ' + "[" * 10**5 + "]" * 10**5 + "}"),
+        ("via", "via.json", '{"a": ' * 10**5 + "1" + "}" * 10**5),
+        ("labelstudio", "export.json", "[" * 10**5 + "]" * 10**5),
+        ("cvat", "annotations.xml", "<annotations>" * 10**5 + "</annotations>" * 10**5),
+        ("voc", "Annotations/é b.xml", "<object>" * 10**5 + "</object>" * 10**5),
+        ("yolo", "data.yaml", "names: " + "[" * 10**4 + "]" * 10**4),
+    ],
+)
+def test_deep_nesting_is_an_error(name, file, deep, tmp_path):
+    source = ALL[name](tmp_path)
+    (tmp_path / file).write_text(deep, encoding="utf-8")
+    try:
+        converted = load(source, format=name)
+    except CvtkError as error:
+        assert Path(file).name in str(error)
+    else:
+        assert not converted.dataset.annotations
+
+
+@pytest.mark.parametrize("key", ["names", "train"])
+def test_yaml_bombs_do_not_go_off(key, tmp_path):
+    source = ALL["yolo"](tmp_path)
+    lines = [
+        "a0: &a0 [x, x]",
+        *(f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]" for k in range(1, 60)),
+    ]
+    text = f"{key}: *a59" if key == "names" else "names: [box, leaf]\ntrain: [*a59]"
+    (tmp_path / "data.yaml").write_text("\n".join([*lines, text]))
+    with pytest.raises(DataError, match=r"data.yaml: .*(is no text|not a folder)"):
+        load(source)

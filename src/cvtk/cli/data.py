@@ -16,7 +16,7 @@ _force = click.option("--force", is_flag=True, help="Replace what exists.")
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: cvtk data convert photos all.json",
 )
 def command() -> None:

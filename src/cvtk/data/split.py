@@ -178,7 +178,8 @@ def split(
     if total < len(ratios):
         raise DataError(
             f"{dataset.file}: {len(images)} images in {total} groups cannot make {len(ratios)} parts.",
-            "Take fewer parts, or a --group-by that makes smaller groups.",
+            "Take fewer parts, or a --group-by that makes smaller groups. Images that look alike are one "
+            "group too; --no-images leaves their looks aside.",
         )
     place = {image.id: i for i, image in enumerate(images)}
     column = {category.id: k for k, category in enumerate(dataset.categories, 1)}

@@ -62,11 +62,14 @@ def _names(value: Any, file: Path) -> list[str]:
                 f"{file}: 'names' has keys that are not class numbers.",
                 "Write `0: name`.",
             )
-        return [
-            str(value.get(i, f"class {i}")) for i in range(max(keys, default=-1) + 1)
-        ]
+        value = [value.get(i, f"class {i}") for i in range(max(keys, default=-1) + 1)]
     if isinstance(value, list) and value:
-        return [str(v) for v in value]
+        for index, name in enumerate(value):
+            if isinstance(name, (list, dict)):  # not shown: YAML makes small text huge
+                raise DataError(
+                    f"{file}: the name of class {index} is no text.", "Write `0: name`."
+                )
+        return [str(name) for name in value]
     raise DataError(
         f"{file} has no 'names'.",
         "YOLO's data.yaml lists the class names under `names:`.",
@@ -113,7 +116,7 @@ def _settings(path: Path) -> tuple[Path, list[str], dict[str, list[Path]]]:
         for text in entry if isinstance(entry, list) else [entry] if entry else []:
             if not isinstance(text, str):
                 raise DataError(
-                    f"{file}: {split!r} is {text!r}, not a folder.",
+                    f"{file}: {split!r} is a {type(text).__name__}, not a folder.",
                     "Name a folder or a list.",
                 )
             splits.setdefault(split, []).extend(_images(file, base, text))
