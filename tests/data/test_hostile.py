@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -91,14 +90,12 @@ def use(file, folder):
 
 def only_clear_errors(action):
     """Runs something that may refuse, in one line that says what about."""
-    start = time.perf_counter()
     try:
         action()
     except CvtkError as error:
         text = str(error)
         assert len(text) > 20
         assert "Traceback" not in text
-    assert time.perf_counter() - start < 20  # a hang, not a slow machine
 
 
 @pytest.mark.parametrize("name", ["coco", "labelme", "via", "labelstudio"])
