@@ -8,7 +8,7 @@ import pytest
 
 from cvtk.adapt import adapt
 from cvtk.config import walk
-from cvtk.errors import InstallError
+from cvtk.errors import InstallError, ModelError
 
 needs_mmdet = pytest.mark.skipif(
     importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
@@ -91,3 +91,8 @@ def test_mixed_precision_is_for_gpus():
         "type": "OptimWrapper",
         "optimizer": {"type": "SGD"},
     }
+
+
+def test_models_that_are_told_by_text_are_refused():
+    with pytest.raises(ModelError, match="GLIP is told by text"):
+        adapt({"model": {"type": "GLIP", "language_model": {"type": "BertModel"}}})

@@ -7,7 +7,7 @@ import importlib.util
 from typing import Any
 
 from cvtk.config import walk
-from cvtk.errors import InstallError
+from cvtk.errors import InstallError, ModelError
 
 # Module that a part of a pipeline or of a model imports -> the package that brings it.
 _AUGMENTATIONS = {"InstaBoost": "instaboostfast", "Albu": "albumentations"}
@@ -29,8 +29,14 @@ def adapt(cfg: dict[str, Any], device: str = "cpu") -> list[str]:
 
     Raises:
         InstallError: The architecture needs a package that is not installed.
+        ModelError: It learns from text beside the images.
     """
     notes = []
+    if cfg["model"].get("language_model"):
+        raise ModelError(
+            f"{cfg['model'].get('type')} is told by text what to find; cvtk trains models by their classes.",
+            "Choose another: cvtk models --task det",
+        )
     for module in (cfg.get("custom_imports") or {}).get("imports") or []:
         _need(str(module).split(".")[0], "This architecture")
     for part in walk(cfg["model"]):
