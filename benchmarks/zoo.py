@@ -145,6 +145,8 @@ def sweep(only: set[str], size: int, limit: float, keep: Path | None) -> list[tu
         known = dict(json.loads(line) for line in keep.read_text().splitlines())
     rows = []
     for entry in candidates():
+        if keep and rows and not only:
+            write_table(rows, size)  # so far
         if only and entry.config.parent.name not in only:
             continue
         result = known.get(entry.name) or in_process(entry.name, size, limit)
@@ -170,8 +172,9 @@ def write_table(rows: list[tuple], size: int) -> None:
         + f", Python {platform.python_version()}; {check_mmcv().detail}."
     )
     works = sum("error" not in r for _, r in rows)
+    waiting = sorted({e.name for e in candidates()} - {e.name for e, _ in rows})
     lines = [
-        f"{works} of {len(rows)} work.",
+        f"{works} of {len(rows)} tried work; not tried yet: {', '.join(waiting) or 'none'}.",
         "",
         "| family | folder | tried | loss | works |",
         "|---|---|---|---|---|",
