@@ -30,7 +30,7 @@ PARAMS = ROOT / "src" / "cvtk" / "zoo" / "params.json"
 HEADER = """# Which architectures train
 
 Made by `make zoo` (`benchmarks/zoo.py`), not by hand: of each family of instance segmentation models in
-MMDetection's index, the lightest entry is built from scratch, trained for one epoch on eight made-up images
+MMDetection's index, the lightest entry is built from scratch, trained for one epoch on four made-up images
 ({size} pixels), and predicts two more, on the CPU.
 
 {versions}
