@@ -61,15 +61,11 @@ def set_image_size(cfg: dict[str, Any], size: int) -> None:
     factor = size / min(test[0]["scale"]) / 32  # networks halve images five times
 
     def fit(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return tuple(fit(item) for item in value)
-        return 32 * max(1, round(value * factor))
+        many = isinstance(value, (list, tuple))
+        return tuple(map(fit, value)) if many else 32 * max(1, round(value * factor))
 
-    pipelines = [
-        cfg["train_dataloader"],
-        cfg["test_dataloader"],
-        cfg.get("custom_hooks"),
-    ]
+    parts = ("train_dataloader", "test_dataloader", "custom_hooks")
+    pipelines = [cfg.get(part) for part in parts]
     for step in walk([*pipelines, cfg["model"].get("data_preprocessor")]):
         for key in {"scale", "scales", "img_scale", "crop_size", "size"} & step.keys():
             step[key] = fit(step[key]) if step[key] else step[key]
@@ -138,5 +134,8 @@ def set_schedule(cfg: dict[str, Any], name: str, options: dict[str, Any]) -> Non
             part["gamma"] = max(1, round(2000 * steps / old_steps))
         if "switch_epoch" in part and steps < 5000:  # mosaic pays in long trainings
             part["switch_epoch"] = 0
-    schedulers = cfg.get("param_scheduler") or []  # none of a single step
-    cfg["param_scheduler"] = [s for s in schedulers if s.get("end", 9) - s["begin"] > 1]
+    schedulers = [s for s in walk(cfg.get("param_scheduler")) if "type" in s]
+    # one without a step to go is left out
+    cfg["param_scheduler"] = [
+        s for s in schedulers if s.get("end", 9) > max(1, s["begin"])
+    ]

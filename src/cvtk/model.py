@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ class Model:
     ) -> None:
         require_mmdet()
         self.name = str(model) or MODELS[task or "segm"]
+        self.classes: list[str]
+        self.task: str
         self.weights: Path | None = None
         self._networks: dict[str, Any] = {}  # by device, kept between calls
         if self.name.endswith(".pth"):
@@ -149,6 +152,8 @@ class Model:
         from cvtk.data.check_training import check_annotations
         from cvtk.data.require import require_images
         from cvtk.engine.build import build_config
+        from cvtk.engine.decisions import decisions
+        from cvtk.engine.predict import list_images
         from cvtk.engine.train import run_training
         from cvtk.engine.weights import pick_device, start_weights
 
@@ -179,9 +184,12 @@ class Model:
             "seed": seed,
         }
         with quiet():
-            cfg = build_config(str(self.config), self.classes, options)
+            own, file = self._adapted(output.with_suffix(""), place)
+            cfg = build_config(str(file), self.classes, options)
+            steps = -(-len(list_images(train)) // batch_size)
+            cfg.decisions = decisions(own, cfg.to_dict(), {**options, "steps": steps})
         if weights not in ("none", "imagenet"):
-            cfg.load_from = start_weights(cfg, weights)
+            cfg.load_from = start_weights(cfg, self.config, weights)
         console = sys.stdout
         with quiet():
             run_training(cfg, output, place, console)
@@ -193,6 +201,24 @@ class Model:
         return self._evaluate(
             test, folder, folder.with_suffix(".test_stats.json"), device
         )
+
+    def _adapted(self, workspace: Path, device: str) -> tuple[dict[str, Any], Path]:
+        """The architecture's own configuration; of a few, without what nobody has data for."""
+        from mmengine.config import Config
+
+        from cvtk.adapt import adapt
+
+        own = Config.fromfile(self.config, import_custom_modules=False)
+        fitted = own.to_dict()
+        notes = adapt(fitted, device)
+        if not notes:
+            return fitted, self.config
+        for note in notes:
+            print(note, file=sys.stderr)
+        file = workspace / "architecture" / self.config.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Config(fitted).dump(file)
+        return fitted, file
 
     def evaluate(
         self,
@@ -237,11 +263,8 @@ class Model:
         check_annotations(data, self.classes, self.task, False)
         with quiet():
             truth = prepare_annotations(data, self.classes, folder / "truth.json")
-        ids, images, predictions = (
-            truth["metainfo"]["category_ids"],
-            list_images(data),
-            [],
-        )
+        ids, images = truth["metainfo"]["category_ids"], list_images(data)
+        predictions: list[dict[str, Any]] = []
         results = self.predict(data, score=0, device=device)
         for number, result in zip(images, results, strict=True):
             for item in result.to_coco(number):
@@ -251,10 +274,12 @@ class Model:
             "computed_on": {"data": str(data), "images": len(images)}
         }
         with quiet():
-            for kind in ("bbox", "segm") if self.task == "segm" else ("bbox",):
-                prefix = "bbox_" if (kind, self.task) == ("bbox", "segm") else ""
+            for kind in ("segm", "bbox") if self.task == "segm" else ("bbox",):
+                prefix = "bbox_" if report else ""
                 stats, by_class = coco_stats(truth["ann_file"], predictions, kind)
                 report |= {f"{prefix}stats": stats, f"{prefix}class_stats": by_class}
+        report["computed_on"] = f"{data}, {len(images)} images"
+        report["note"] = "-1: there are no objects of that size or class"
         for file, content, indent in (
             (folder / "test_outputs.coco.json", predictions, None),
             (stats_file, report, 4),
@@ -363,8 +388,12 @@ def require_mmdet() -> None:
 
 
 def quiet() -> contextlib.AbstractContextManager[Any]:
-    """Libraries print as they go; what concerns the user is said by cvtk."""
-    return contextlib.redirect_stdout(io.StringIO())
+    """Libraries print and warn as they go; what concerns the user is said by cvtk."""
+    stack = contextlib.ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    return stack
 
 
 def run(main: Callable[[], None]) -> None:

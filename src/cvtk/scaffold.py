@@ -36,6 +36,7 @@ import sys
 import mmcv
 import mmengine
 import torch
+import warnings
 from pathlib import Path
 from mmdet.apis import inference_detector, init_detector
 from mmdet.registry import MODELS

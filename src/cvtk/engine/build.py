@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -38,18 +37,20 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     for step in walk(cfg):
         if rle and "poly2mask" in step:  # loaded as polygons, RLE would be ignored
             step["poly2mask"] = True
-    steps = math.ceil(len(coco["images"]) / options["batch_size"])
+    steps = -(-len(coco["images"]) // options["batch_size"])
     set_schedule(cfg, file.stem, {**options, "steps": steps})
 
     best = f"coco/{'segm' if options['task'] == 'segm' else 'bbox'}_mAP"
-    keep = {"save_best": best, "rule": "greater"} if options["valid"] else {}
-    keep |= {"max_keep_ckpts": 1, "published_keys": ["meta", "state_dict"]}
-    cfg["default_hooks"]["checkpoint"] = {
-        "type": "CheckpointHook",
+    keep: dict[str, Any] = (
+        {"save_best": best, "rule": "greater"} if options["valid"] else {}
+    )
+    keep |= {
         "interval": 1,
-        **keep,
+        "max_keep_ckpts": 1,
+        "published_keys": ["meta", "state_dict"],
     }
-    cfg["default_hooks"]["logger"]["interval"] = 1
+    cfg["default_hooks"]["checkpoint"] = {"type": "CheckpointHook", **keep}
+    cfg["default_hooks"]["logger"]["interval"] = 1  # the tables are means of all steps
     cfg["log_processor"] = {"type": "LogProcessor", "window_size": 1}
     # "spawn" on Windows and macOS: worker processes start from a fresh Python
     cfg["env_cfg"]["mp_cfg"]["mp_start_method"] = multiprocessing.get_start_method()

@@ -7,25 +7,26 @@ from typing import Any, TextIO
 
 
 def show_progress(
-    console: TextIO, runner: Any, batch_idx: int = -1, metrics: Any = None, **_: Any
+    console: TextIO, runner: Any, metrics: Any = None, batch_idx: int = -1, **_: Any
 ) -> None:
-    """A bar while an epoch runs, AP after it; MMEngine calls this as it trains."""
+    """A bar while an epoch runs, a line after it; MMEngine calls this as it trains."""
     import torch
 
     steps, number = len(runner.train_dataloader), runner.message_hub.get_scalar
     seconds, loss = number("train/time").mean(20), number("train/loss").mean(steps)
-    left = datetime.timedelta(seconds=int(seconds * (runner.max_iters - runner.iter)))
-    done = metrics is not None or (batch_idx + 1 == steps and not runner.val_loop)
-    text = f"epoch {runner.epoch + (metrics is None)}/{runner.max_epochs}  "
+    done, all_steps = runner.iter + (batch_idx >= 0), runner.max_iters
+    text = f"epoch {-(-done // steps)}/{runner.max_epochs}  loss {loss:.3f}  "
     for key, name in (("coco/segm_mAP", "mask AP"), ("coco/bbox_mAP", "box AP")):
         text += f"{name} {metrics[key]:.3f}  " if key in (metrics or {}) else ""
-    bar = f"[{'#' * (20 * (batch_idx + 1) // steps):.<20}]  "
-    text += f"{'' if done else bar}loss {loss:.3f}  ETA {left}"
-    if runner.iter == 5 and batch_idx >= 0 and not torch.cuda.is_available():
-        text = f"Without a GPU, an epoch takes {seconds * steps / 60:.1f} minutes."
+    left = datetime.timedelta(seconds=int(seconds * (all_steps - done)))
+    text += f"[{'#' * (20 * done // all_steps):.<20}] {done}/{all_steps}  ETA {left}"
+    end = "\n" if batch_idx < 0 else ""
+    if done == 6 and not end and not torch.cuda.is_available():
+        text, end = (
+            f"An epoch takes {seconds * steps / 60:.1f} minutes without a GPU.",
+            "\n",
+        )
         text += " RTMDet's tiny models are lighter." if left.days else ""
-        done = True
-    if console.isatty():
-        print(f"\r{text:<79}", end="\n" if done else "", file=console, flush=True)
-    elif done:
-        print(text, file=console, flush=True)
+    if end or console.isatty():
+        wipe = "\r" if console.isatty() else ""
+        print(f"{wipe}{text:<79}", end=end, file=console, flush=True)

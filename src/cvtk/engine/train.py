@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,12 +16,10 @@ def run_training(cfg: Any, output: Path, device: str, console: TextIO) -> None:
     from mmengine.hooks import Hook
     from mmengine.runner import Runner
 
-    workspace = Path(cfg.work_dir)
-    runner, bar = Runner.from_cfg(cfg), Hook()
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(runner.logger.handlers[-1])
+    workspace, runner, bar = Path(cfg.work_dir), Runner.from_cfg(cfg), Hook()
     bar.after_train_iter = functools.partial(show_progress, console)
-    bar.after_val_epoch = bar.after_train_iter
+    after_epoch = "after_val_epoch" if runner.val_loop else "after_train_epoch"
+    setattr(bar, after_epoch, bar.after_train_iter)
     runner.register_hook(bar, "LOW")  # after MMEngine has noted its numbers
     runner.model = runner.model.to(device)
     if device == "cpu":  # a third faster: no denormal numbers, channels innermost

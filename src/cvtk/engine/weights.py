@@ -78,11 +78,12 @@ def find_weights(config: Path, weights: str) -> str:
     return str(file)
 
 
-def start_weights(cfg: Any, weights: str) -> str:
+def start_weights(cfg: Any, config: Path, weights: str) -> str:
     """Writes the weights to start from, without the parts for other classes; says so.
 
     Args:
-        cfg: The complete configuration, with `filename` of the architecture's own.
+        cfg: The complete configuration.
+        config: The architecture's own file.
         weights: "coco", a file or a URL.
 
     Returns:
@@ -95,7 +96,7 @@ def start_weights(cfg: Any, weights: str) -> str:
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    file = find_weights(Path(cfg.filename), weights)
+    file = find_weights(config, weights)
     state = read_weights(file)["state_dict"]
     init_default_scope("mmdet")
     own = MODELS.build(cfg.model).state_dict()
