@@ -1,0 +1,110 @@
+"""Each kind of script is created and run once; the tests look at what it left."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cvtk.scaffold import create_script
+
+MODES = ("helper", "vanilla")
+BASES = {
+    "segm": "rtmdet-ins_tiny_8xb32-300e_coco",
+    "det": "rtmdet_tiny_8xb32-300e_coco",
+}
+TRAIN = "--epoch 3 --batch_size 2 --image_size 96 --weights none --num_workers 0"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One script and what its three commands left."""
+
+    task: str
+    mode: str
+    script: Path
+    output: str
+
+    @property
+    def folder(self) -> Path:
+        return self.script.parent
+
+    def named(self, ending: str) -> Path:
+        """A file of the training, `fruit` + ending."""
+        return self.folder / f"out put/fruit{ending}"
+
+
+def tiny_config(folder: Path, base: str) -> Path:
+    """A configuration of one's own: it reports also what a hardly trained model is unsure of."""
+    mmdet = pytest.importorskip("mmdet", reason="needs MMDetection")
+    (file,) = (Path(mmdet.__file__).parent / ".mim" / "configs").rglob(f"{base}.py")
+    path = folder / "my tiny_8xb32.py"
+    changes = "model = dict(test_cfg=dict(score_thr=0.001, max_per_img=20))"
+    path.write_text(f"_base_ = {str(file)!r}\n{changes}\n")
+    return path
+
+
+def command(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script as a user does."""
+    return subprocess.run(
+        [sys.executable, script.name, *arguments],
+        cwd=script.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def load(script: Path) -> ModuleType:
+    """Imports a script, as worker processes do; nothing runs."""
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def runs(demo, tmp_path_factory):
+    """(task, mode) -> the run, made when it is first asked for."""
+    made: dict[tuple[str, str], Run | str] = {}
+
+    def get(task: str, mode: str) -> Run:
+        if (task, mode) not in made:
+            folder = tmp_path_factory.mktemp(f"{task}_{mode}")
+            made[task, mode] = run_all(folder, task, mode, demo)
+        run = made[task, mode]
+        assert isinstance(run, Run), run
+        return run
+
+    return get
+
+
+def run_all(folder: Path, task: str, mode: str, demo) -> Run | str:
+    """Runs train (with a test set), evaluate and inference; what was said where one fails."""
+    config = tiny_config(folder, BASES[task])
+    script = folder / f"{task}.py"
+    create_script(script, task, str(config), vanilla=mode == "vanilla")
+    data = f"--train|{demo.train}|--valid|{demo.valid}|--test|{demo.test}".split("|")
+    weights, test = "out put/fruit.pth", str(demo.test)
+    output = ""
+    for arguments in (
+        ["train", "--label", str(demo.label), *data, *TRAIN.split()]
+        + ["--output_weights", weights],
+        ["evaluate", "--data", test, "--model_weights", weights]
+        + ["--output", "figures"],
+        ["inference", "--data", str(demo.test.parent), "--model_weights", weights]
+        + ["--output", "results", "--score", "0.002"],
+    ):
+        done = command(script, *arguments, "--device", "cpu")
+        if done.returncode != 0:
+            return f"{arguments}\n{done.stdout}{done.stderr}"
+        output += done.stdout + done.stderr
+    return Run(task, mode, script, output)

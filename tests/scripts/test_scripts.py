@@ -1,0 +1,290 @@
+"""What the scripts of both kinds leave, and that the two leave the same."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import BASES, MODES
+from PIL import Image
+from pycocotools.coco import COCO
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+pytestmark = pytest.mark.train
+
+AREAS = ("small", "medium", "large")
+KEYS = [
+    "AP@[0.50:0.95|all|100]",
+    "AP@[0.50|all|1000]",
+    "AP@[0.75|all|1000]",
+    *(f"AP@[0.50:0.95|{area}|1000]" for area in AREAS),
+    *(f"AR@[0.50:0.95|all|{most}]" for most in (100, 300, 1000)),
+    *(f"AR@[0.50:0.95|{area}|1000]" for area in AREAS),
+]
+TIMES = ["data_time", "time", "memory", "step"]
+
+
+@pytest.fixture(params=list(BASES), scope="module")
+def task(request):
+    return request.param
+
+
+@pytest.fixture(params=MODES, scope="module")
+def run(request, runs, task):
+    return runs(task, request.param)
+
+
+@pytest.fixture
+def both(runs, task):
+    return [runs(task, mode) for mode in MODES]
+
+
+def config(run):
+    from mmengine.config import Config
+
+    return Config.fromfile(run.named(".py"))
+
+
+def table(run, split):
+    return pd.read_csv(run.named(f".train_stats.{split}.txt"), sep="\t")
+
+
+def test_training_writes_the_files_that_are_promised(run):
+    for ending in (".pth", ".py", ".test_stats.json"):
+        assert run.named(ending).is_file(), ending
+    for split in ("train", "valid"):
+        assert run.named(f".train_stats.{split}.txt").is_file()
+        with Image.open(run.named(f".train_stats.{split}.png")) as plot:
+            assert min(plot.size) > 200
+    assert run.named("/test_outputs.coco.json").is_file()
+    assert list(run.named("").glob("*/*.log")), "the workspace has the log"
+    assert list(run.named("").glob("epoch_3.pth")), "and a checkpoint to resume from"
+
+
+def test_no_unfinished_file_is_left(run):
+    left = {p.name for p in run.named("").parent.iterdir()}
+    stats = {
+        f"fruit.train_stats.{s}.{e}" for s in ("train", "valid") for e in ("txt", "png")
+    }
+    assert left == {"fruit", "fruit.pth", "fruit.py", "fruit.test_stats.json"} | stats
+
+
+def test_the_table_of_losses_has_a_row_an_epoch(run):
+    losses = table(run, "train")
+    assert list(losses["epoch"]) == [1, 2, 3]
+    columns = list(losses.columns)
+    assert columns[:4] == ["epoch", "lr", "data_time", "loss"]
+    assert columns[-2:] == ["time", "memory"]
+    parts = ["loss_cls", "loss_bbox", "loss_mask"][: 3 if run.task == "segm" else 2]
+    assert columns[4:-2] == parts
+    assert np.isfinite(losses.to_numpy(float)).all()
+    np.testing.assert_allclose(losses[parts].sum(axis=1), losses["loss"], rtol=1e-5)
+
+
+def test_each_number_of_the_table_is_the_mean_of_its_epoch(run):
+    (log,) = run.named("").glob("*/vis_data/scalars.json")
+    steps = [json.loads(line) for line in log.read_text().splitlines()]
+    for epoch, row in table(run, "train").groupby("epoch"):
+        losses = [s["loss"] for s in steps if "loss" in s and s["epoch"] == epoch]
+        assert len(losses) == 2, "four images, two a step"
+        assert row["loss"].item() == pytest.approx(np.mean(losses), abs=1e-9)
+
+
+def test_the_table_of_validations_has_the_columns_of_the_tutorial(run):
+    scores = table(run, "valid")
+    kinds = ["bbox", "segm"][: 2 if run.task == "segm" else 1]
+    endings = ["", "_50", "_75", "_s", "_m", "_l"]
+    expected = [f"coco/{kind}_mAP{end}" for kind in kinds for end in endings]
+    assert list(scores.columns) == [*expected, "data_time", "time", "step"]
+    assert list(scores["step"]) == [1, 2, 3]
+    values = scores[expected].to_numpy()
+    assert ((values == -1) | ((values >= 0) & (values <= 1))).all()
+
+
+def test_the_statistics_have_the_keys_that_are_promised(run, demo):
+    stats = json.loads(run.named(".test_stats.json").read_text("utf-8"))
+    classes = demo.label.read_text().split()
+    names = ["stats", "bbox_stats"][: 2 if run.task == "segm" else 1]
+    for name in names:
+        assert list(stats[name]) == KEYS
+        by_class = stats[name.replace("stats", "class_stats")]
+        assert list(by_class) == classes
+        assert all(list(values) == KEYS for values in by_class.values())
+
+
+def test_predictions_of_the_test_set_are_cocos_and_not_thresholded(run, demo):
+    truth = COCO(str(demo.test))
+    file = run.named("/test_outputs.coco.json")
+    found = truth.loadRes(str(file))
+    scores = [a["score"] for a in found.anns.values()]
+    assert len(scores) > 10 and min(scores) < 0.3
+    assert {a["category_id"] for a in found.anns.values()} <= set(truth.cats)
+    assert (
+        any("counts" in a["segmentation"] for a in json.loads(file.read_text()))
+        is (run.task == "segm")
+        or run.task == "det"
+    )
+
+
+def test_the_statistics_are_those_of_the_predictions(run, demo):
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(str(demo.test))
+    found = json.loads(run.named("/test_outputs.coco.json").read_text())
+    kind = "segm" if run.task == "segm" else "bbox"
+    if kind == "segm":
+        found = [{k: a[k] for k in a if k != "bbox"} for a in found]
+    judge = COCOeval(truth, truth.loadRes(found), kind)
+    judge.params.maxDets = [100, 300, 1000]
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    stats = json.loads(run.named(".test_stats.json").read_text("utf-8"))["stats"]
+    np.testing.assert_allclose(list(stats.values()), judge.stats, atol=1e-9)
+
+
+def test_evaluate_finds_what_the_training_found(run):
+    first = json.loads(run.named(".test_stats.json").read_text("utf-8"))
+    again = json.loads((run.folder / "figures/test_stats.json").read_text("utf-8"))
+    assert again.keys() == first.keys()
+    assert flat(again) == flat(first)
+    assert (run.folder / "figures/test_outputs.coco.json").is_file()
+
+
+def test_the_configuration_reloads(run, demo):
+    cfg = config(run)
+    assert cfg.model.bbox_head.num_classes == 3
+    assert cfg.train_dataloader.batch_size == 2
+    assert tuple(cfg.train_dataloader.dataset.metainfo.classes) == tuple(
+        demo.label.read_text().split()
+    )
+    assert cfg.train_cfg.max_epochs == 3
+
+
+def test_the_weights_load_without_running_code(run):
+    import torch
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    init_default_scope("mmdet")
+    file = run.named(".pth")
+    weights = torch.load(file, map_location="cpu", weights_only=True)
+    model = MODELS.build(config(run).model)
+    model.load_state_dict(weights["state_dict"], strict=True)
+    assert all(v.isfinite().all() for v in weights["state_dict"].values())
+
+
+def test_the_best_epoch_is_the_one_that_is_kept(run):
+    scores = table(run, "valid")
+    column = "coco/segm_mAP" if run.task == "segm" else "coco/bbox_mAP"
+    (log,) = run.named("").glob("*/*.log")
+    saved = re.findall(r"at (\d+) epoch is saved to best_", log.read_text())
+    assert saved, "the log says which epoch was the best"
+    assert scores[column].iloc[int(saved[-1]) - 1] == scores[column].max()
+
+
+def test_mmengines_own_checkpoint_loads(run):
+    from cvtk.engine.weights import read_weights
+
+    weights = read_weights(run.named("/epoch_3.pth"))
+    assert "message_hub" in weights, (
+        "the history of the losses, HistoryBuffers, is in it"
+    )
+    assert len(weights["state_dict"]) > 100
+
+
+def test_inference_writes_coco_and_a_picture_of_each_image(run, demo):
+    file = run.folder / "results/instances.json"
+    found, truth = COCO(str(file)), COCO(str(demo.test))
+    names = sorted(image["file_name"] for image in found.imgs.values())
+    assert [n.rsplit("/", 1)[-1] for n in names] == [
+        f"test_{n:03d}.jpg" for n in (1, 2, 3)
+    ]
+    for image in found.imgs.values():
+        assert (image["width"], image["height"]) == (128, 96)
+        with Image.open(file.parent / image["file_name"]) as picture:
+            assert picture.size == (128, 96)
+    assert [c["name"] for c in found.cats.values()] == [
+        c["name"] for c in truth.cats.values()
+    ]
+    assert len(found.anns) > 0
+    for item in found.anns.values():
+        expected = {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "score"}
+        assert expected <= item.keys()
+        assert item["score"] >= 0.002
+        if run.task == "segm":
+            assert item["segmentation"]["size"] == [96, 128]
+            assert isinstance(item["segmentation"]["counts"], str)
+            assert found.annToMask(item).sum() == item["area"]
+
+
+def test_the_console_shows_each_epoch_and_no_noise(run):
+    for epoch in (1, 2, 3):
+        (line,) = re.findall(rf"^.*epoch {epoch}/3.*$", run.output, re.MULTILINE)
+        assert re.search(r"loss \d+\.\d{3}", line) and "ETA" in line
+        assert "box AP" in line
+        assert ("mask AP" in line) is (run.task == "segm")
+    assert "Epoch(train)" not in run.output, "the full log belongs into its file"
+    assert re.search(r"epoch takes \d", run.output), "how long an epoch will take"
+
+
+def test_both_scripts_learn_the_same(both):
+    helper, vanilla = (table(run, "train") for run in both)
+    assert list(helper.columns) == list(vanilla.columns)
+    kept = [c for c in helper if c not in TIMES]
+    assert any("loss_" in c for c in kept)
+    np.testing.assert_allclose(helper[kept], vanilla[kept], atol=1e-6)
+
+
+def test_both_scripts_measure_the_same(both):
+    helper, vanilla = (table(run, "valid") for run in both)
+    assert list(helper.columns) == list(vanilla.columns)
+    kept = [c for c in helper if c not in TIMES]
+    np.testing.assert_allclose(helper[kept], vanilla[kept], atol=1e-6)
+    for file in ("out put/fruit.test_stats.json", "figures/test_stats.json"):
+        one, two = (json.loads((run.folder / file).read_text("utf-8")) for run in both)
+        assert len(flat(one)) >= 4 * len(KEYS)
+        assert flat(one) == pytest.approx(flat(two), abs=1e-6)
+
+
+def flat(node, path=""):
+    """{"a": {"b": 1.0, "c": "x"}} -> {"/a/b": 1.0}: all numbers but counts."""
+    if not isinstance(node, dict):
+        return {path: node} if isinstance(node, float) else {}
+    return {k: v for key in node for k, v in flat(node[key], f"{path}/{key}").items()}
+
+
+def test_both_scripts_find_the_same(both):
+    helper, vanilla = (
+        json.loads((run.folder / "results/instances.json").read_text("utf-8"))
+        for run in both
+    )
+    assert len(helper["annotations"]) == len(vanilla["annotations"]) > 0
+    for one, two in zip(helper["annotations"], vanilla["annotations"], strict=True):
+        assert one["bbox"] == pytest.approx(two["bbox"], abs=1e-4)
+        assert one["score"] == pytest.approx(two["score"], abs=1e-6)
+        for key in ("id", "category_id", "iscrowd"):
+            assert one[key] == two[key]
+
+
+def test_both_scripts_write_the_same_configuration(both):
+    from mmengine.config import Config
+
+    settings = []
+    for run in both:
+        text = run.named(".py").read_text().replace(str(run.folder), "")
+        settings.append(Config.fromstring(text, ".py").to_dict())
+        settings[-1].pop("decisions", None)  # sentences for the log, no settings
+    assert settings[0] == settings[1]
+
+
+def test_both_scripts_write_the_same_files(both):
+    lists = []
+    for run in both:
+        files = (str(p.relative_to(run.folder)) for p in run.folder.rglob("*.*"))
+        made = {f for f in files if "cache" not in f}
+        lists.append({re.sub(r"\d{8}_\d{6}|-\w{8}(?=\.pth)", "X", f) for f in made})
+    assert lists[0] == lists[1]

@@ -1,0 +1,184 @@
+"""The scripts as text: short, readable, clean, and safe whatever a user types."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cvtk
+from cvtk.config import MODELS
+from cvtk.errors import CvtkError, FileError
+from cvtk.scaffold import create_script, literal, render
+
+MOST_LINES = {"helper": 120, "vanilla": 480}
+KINDS = [(task, mode) for task in MODELS for mode in MOST_LINES]
+
+ODD = [
+    "it's",
+    'say "tiny"',
+    """both ' and " quotes""",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "{# gone? #}",
+    "{name}",
+    r"C:\Users\new\table.py",
+    "ends in a backslash\\",
+    "two\nlines",
+    "carriage\rreturn",
+    "\u2028line separator",
+    'end of docstring """ + exit(1)',
+    "いちご/モデル.py",
+    "été 🍓.py",
+    "with spaces.py",
+    "# imports\n",
+    "nul\0",
+    "not UTF-8: \udce9",
+    "'''",
+    "$(rm) `x` %s",
+]
+
+
+def text(kind, name="segm.py", model=""):
+    task, mode = kind
+    return render(name, task, model, vanilla=mode == "vanilla")
+
+
+def constant(source, name):
+    """The value of a constant at the top of a script."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value
+    raise AssertionError(f"no {name} in the script")
+
+
+def stamp(source):
+    (line,) = re.findall(r"^# cvtk: (.*)$", source, re.MULTILINE)
+    return json.loads(line)
+
+
+@pytest.fixture(params=KINDS, ids="-".join)
+def kind(request):
+    return request.param
+
+
+def test_scripts_are_short(kind):
+    assert len(text(kind).splitlines()) <= MOST_LINES[kind[1]]
+
+
+def test_the_stamp_says_how_a_script_was_made(kind):
+    task, mode = kind
+    expected = {"version": cvtk.__version__, "task": task, "mode": mode}
+    assert stamp(text(kind)) == {**expected, "model": MODELS[task]}
+    assert ast.literal_eval(constant(text(kind), "MODEL")) == MODELS[task]
+    assert ast.literal_eval(constant(text(kind), "TASK")) == task
+
+
+def test_what_a_script_imports(kind):
+    found = set()
+    for node in ast.walk(ast.parse(text(kind))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found.add(node.module.split(".")[0])
+    foreign = found - sys.stdlib_module_names
+    if kind[1] == "helper":
+        assert foreign == {"cvtk"}
+    else:
+        allowed = {"mmdet", "mmengine", "mmcv", "torch", "pycocotools", "pandas"}
+        assert foreign <= allowed | {"numpy", "matplotlib"}
+        assert "cvtk" not in re.sub("^# cvtk: .*$", "", text(kind), flags=re.M)
+
+
+def test_vanilla_needs_no_classes_nor_decorators():
+    for task in MODELS:
+        for node in ast.walk(ast.parse(text((task, "vanilla")))):
+            assert not isinstance(node, ast.ClassDef)
+            assert not getattr(node, "decorator_list", [])
+
+
+def test_vanilla_keeps_the_comments_of_the_functions_it_carries():
+    source = text(("segm", "vanilla"))
+    assert "made for 118,000 images on 8 GPUs" in source
+    assert source.count("  # ") > 10
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef):
+            assert ast.get_docstring(node), node.name
+
+
+def test_all_four_scripts_have_the_same_options():
+    options = {ast.dump(constant(text(kind), "OPTIONS")) for kind in KINDS}
+    assert len(options) == 1
+
+
+@pytest.mark.parametrize("model", ["", "my models/été.py", r"C:\models\mine.py"])
+def test_scripts_are_clean_to_ruff(kind, model, tmp_path):
+    script = tmp_path / "segm.py"
+    create_script(script, kind[0], model, vanilla=kind[1] == "vanilla")
+    for check in (["check"], ["format", "--check", "--diff"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--isolated", "--no-cache", script],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_any_model_name_is_safe(kind, odd):
+    source = text(kind, model=odd)
+    compile(source.encode("utf-8", "surrogateescape"), "segm.py", "exec")
+    assert ast.literal_eval(constant(source, "MODEL")) == odd
+    assert stamp(source)["model"] == odd
+    plain = text(kind).splitlines()
+    changed = [n for n, line in enumerate(source.splitlines()) if line != plain[n]]
+    assert len(changed) == 2, "only the stamp and MODEL may differ"
+
+
+@pytest.mark.parametrize("odd", [o for o in ODD if not {"/", "\0"} & {*o}], ids=ascii)
+def test_any_script_name_is_safe(kind, odd, tmp_path):
+    script = create_script(tmp_path / odd, kind[0], vanilla=kind[1] == "vanilla")
+    source = script.read_text(encoding="utf-8")
+    compile(source, "segm.py", "exec")
+    # A name that would need quoting on a command line is not shown in the commands to copy.
+    assert source == text(kind, name="script.py")
+
+
+@given(st.text(alphabet=st.characters()))
+def test_literal_is_the_text_itself(odd):
+    assert ast.literal_eval(literal(odd)) == odd
+
+
+@settings(max_examples=50, deadline=None)
+@given(model=st.text(min_size=1), name=st.text(min_size=1))
+def test_any_text_is_safe(model, name):
+    source = render(name, "segm", model)
+    assert ast.literal_eval(constant(source, "MODEL")) == model
+    assert stamp(source)["model"] == model
+
+
+def test_a_script_that_exists_is_kept_unless_forced(tmp_path):
+    script = tmp_path / "segm.py"
+    script.write_text("mine\n")
+    with pytest.raises(FileError, match=r"segm\.py.*exists.*--force"):
+        create_script(script, "segm")
+    assert script.read_text() == "mine\n"
+    create_script(script, "segm", force=True)
+    assert script.read_text().startswith('"""Instance segmentation')
+    assert [p.name for p in tmp_path.iterdir()] == ["segm.py"], "nothing is left over"
+
+
+def test_a_folder_that_does_not_exist_is_made(tmp_path):
+    assert create_script(tmp_path / "a b" / "ü.py", "det").is_file()
+
+
+def test_an_unknown_task_names_the_two():
+    with pytest.raises(CvtkError, match="segm.*det"):
+        render("a.py", "keypoints")
