@@ -32,6 +32,6 @@ def coco_stats(
         run.summarize()
         return dict(zip(keys.split(), run.stats.tolist()))  # noqa: B905
 
-    names = [category["name"] for category in coco.cats.values()]
-    by_class = {name: summary(slice(k, k + 1)) for k, name in enumerate(names)}
+    rows = [(sorted(coco.cats).index(i), c["name"]) for i, c in coco.cats.items()]
+    by_class = {name: summary(slice(k, k + 1)) for k, name in rows}  # rows go by id
     return summary(slice(None)), by_class
