@@ -37,7 +37,7 @@ def read_weights(file: str | Path) -> dict[str, Any]:
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"There are no weights at {file}.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it would run {refused[1]}" if refused else "it is no file of weights"
         raise ModelError(
