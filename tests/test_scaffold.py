@@ -180,5 +180,5 @@ def test_a_folder_that_does_not_exist_is_made(tmp_path):
 
 
 def test_an_unknown_task_names_the_two():
-    with pytest.raises(CvtkError, match="segm.*det"):
+    with pytest.raises(CvtkError, match=r"segm.*det"):
         render("a.py", "keypoints")

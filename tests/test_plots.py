@@ -1,0 +1,109 @@
+"""Tables by epoch from MMEngine's log: each number is the mean of its epoch."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cvtk.plots import write_stats
+
+SCORES = {"coco/bbox_mAP": 0.2, "coco/bbox_mAP_50": 0.5, "coco/segm_mAP": 0.1}
+
+
+def step(epoch, number, loss, **more):
+    return {
+        "base_lr": 0.02,
+        "lr": 0.01 * number,
+        "data_time": 0.1,
+        "loss": loss,
+        "loss_cls": loss / 4,
+        "acc": 50.0,
+        "loss_mask": loss * 3 / 4,
+        "time": 1.0,
+        "epoch": epoch,
+        "iter": number,
+        "step": number,
+        **more,
+    }
+
+
+def validation(epoch, **scores):
+    return {**scores, "data_time": 0.3, "time": 0.4, "step": epoch}
+
+
+def write(folder, *lines):
+    log = folder / "scalars.json"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_stats(log, str(folder / "a b.train_stats"))
+    return folder
+
+
+def table(folder, split):
+    return pd.read_csv(folder / f"a b.train_stats.{split}.txt", sep="\t")
+
+
+@pytest.fixture
+def two_epochs(tmp_path):
+    return write(
+        tmp_path,
+        step(1, 1, 4.0),
+        step(1, 2, 2.0),
+        validation(1, **SCORES),
+        step(2, 3, 1.0),
+        step(2, 4, 0.5),
+        validation(2, **{**SCORES, "coco/segm_mAP": 0.3}),
+    )
+
+
+def test_each_row_is_the_mean_of_an_epoch(two_epochs):
+    losses = table(two_epochs, "train")
+    assert losses["epoch"].tolist() == [1, 2]
+    assert losses["loss"].tolist() == [3.0, 0.75]
+    assert losses["loss_mask"].tolist() == [2.25, 0.5625]
+    assert losses["lr"].tolist() == pytest.approx([0.015, 0.035])
+    assert losses["memory"].tolist() == [0, 0], "without a GPU"
+
+
+def test_the_columns_are_in_the_order_of_the_tutorial(two_epochs):
+    expected = "epoch lr data_time loss loss_cls acc loss_mask time memory"
+    assert list(table(two_epochs, "train")) == expected.split()
+    assert list(table(two_epochs, "valid")) == [*SCORES, "data_time", "time", "step"]
+    assert table(two_epochs, "valid")["coco/segm_mAP"].tolist() == [0.1, 0.3]
+    text = (two_epochs / "a b.train_stats.train.txt").read_text()
+    assert text.splitlines()[1].startswith("1\t"), "epochs are whole numbers"
+
+
+def test_both_are_plotted(two_epochs):
+    for split in ("train", "valid"):
+        with Image.open(two_epochs / f"a b.train_stats.{split}.png") as plot:
+            assert (plot.format, min(plot.size) > 200) == ("PNG", True)
+            assert len(plot.convert("RGB").getcolors(100000)) > 3, (
+                "curves are in colour"
+            )
+
+
+def test_without_validation_there_is_no_table_of_it(tmp_path):
+    write(tmp_path, step(1, 1, 4.0), step(2, 2, 2.0))
+    made = {p.name for p in tmp_path.iterdir()}
+    names = {"a b.train_stats.train.txt", "a b.train_stats.train.png"}
+    assert made == {"scalars.json", *names}
+
+
+def test_an_epoch_that_found_nothing_counts_as_zero(tmp_path):
+    # MMDetection then logs no score at all
+    write(
+        tmp_path,
+        step(1, 1, 4.0),
+        validation(1),
+        step(2, 2, 2.0),
+        validation(2, **SCORES),
+    )
+    assert table(tmp_path, "valid")["coco/segm_mAP"].tolist() == [0, 0.1]
+
+
+def test_the_memory_of_a_gpu_is_kept(tmp_path):
+    write(tmp_path, step(1, 1, 4.0, memory=900), step(1, 2, 2.0, memory=1100))
+    assert table(tmp_path, "train")["memory"].tolist() == [1000]
