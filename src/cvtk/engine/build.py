@@ -41,14 +41,10 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     set_schedule(cfg, file.stem, {**options, "steps": steps})
 
     best = f"coco/{'segm' if options['task'] == 'segm' else 'bbox'}_mAP"
-    keep: dict[str, Any] = (
-        {"save_best": best, "rule": "greater"} if options["valid"] else {}
-    )
-    keep |= {
-        "interval": 1,
-        "max_keep_ckpts": 1,
-        "published_keys": ["meta", "state_dict"],
-    }
+    keep: dict[str, Any] = {"interval": 1, "max_keep_ckpts": 1}
+    keep["published_keys"] = ["meta", "state_dict"]
+    if options["valid"]:
+        keep |= {"save_best": best, "rule": "greater"}
     cfg["default_hooks"]["checkpoint"] = {"type": "CheckpointHook", **keep}
     cfg["default_hooks"]["logger"]["interval"] = 1  # the tables are means of all steps
     cfg["log_processor"] = {"type": "LogProcessor", "window_size": 1}
