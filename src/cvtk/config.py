@@ -61,8 +61,9 @@ def set_image_size(cfg: dict[str, Any], size: int) -> None:
     factor = size / min(test[0]["scale"]) / 32  # networks halve images five times
 
     def fit(value: Any) -> Any:
-        many = isinstance(value, (list, tuple))
-        return tuple(map(fit, value)) if many else 32 * max(1, round(value * factor))
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(fit, value))
+        return 32 * max(1, round(value * factor))
 
     parts = ("train_dataloader", "test_dataloader", "custom_hooks")
     pipelines = [cfg.get(part) for part in parts]

@@ -258,7 +258,7 @@ class Model:
         from cvtk.data.check_training import check_annotations
         from cvtk.data.prepare import prepare_annotations
         from cvtk.engine.predict import list_images
-        from cvtk.metrics import coco_stats
+        from cvtk.metrics import coco_stats, fast_evaluator
 
         check_annotations(data, self.classes, self.task, False)
         with quiet():
@@ -276,7 +276,9 @@ class Model:
         with quiet():
             for kind in ("segm", "bbox") if self.task == "segm" else ("bbox",):
                 prefix = "bbox_" if report else ""
-                stats, by_class = coco_stats(truth["ann_file"], predictions, kind)
+                stats, by_class = coco_stats(
+                    truth["ann_file"], predictions, kind, fast_evaluator()
+                )
                 report |= {f"{prefix}stats": stats, f"{prefix}class_stats": by_class}
         report["computed_on"] = f"{data}, {len(images)} images"
         report["note"] = "-1: there are no objects of that size or class"
