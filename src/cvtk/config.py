@@ -65,8 +65,7 @@ def set_image_size(cfg: dict[str, Any], size: int) -> None:
             return type(value)(map(fit, value))
         return 32 * max(1, round(value * factor))
 
-    parts = ("train_dataloader", "test_dataloader", "custom_hooks")
-    pipelines = [cfg.get(part) for part in parts]
+    pipelines = [cfg[k] for k in cfg if k.endswith(("loader", "pipeline", "hooks"))]
     for step in walk([*pipelines, cfg["model"].get("data_preprocessor")]):
         for key in {"scale", "scales", "img_scale", "crop_size", "size"} & step.keys():
             step[key] = fit(step[key]) if step[key] else step[key]

@@ -270,9 +270,7 @@ class Model:
             for item in result.to_coco(number):
                 item["category_id"] = ids[self.category_ids.index(item["category_id"])]
                 predictions.append({**item, "id": len(predictions) + 1})
-        report: dict[str, Any] = {
-            "computed_on": {"data": str(data), "images": len(images)}
-        }
+        report: dict[str, Any] = {}
         with quiet():
             for kind in ("segm", "bbox") if self.task == "segm" else ("bbox",):
                 prefix = "bbox_" if report else ""
@@ -282,6 +280,11 @@ class Model:
                 report |= {f"{prefix}stats": stats, f"{prefix}class_stats": by_class}
         report["computed_on"] = f"{data}, {len(images)} images"
         report["note"] = "-1: there are no objects of that size or class"
+        aps = [
+            f"{name} {report[key]['AP@[0.50:0.95|all|100]']:.3f}"
+            for name, key in self._reported()
+        ]
+        print(f"{', '.join(aps)} on {data}, {len(images)} images: see {stats_file}")
         for file, content, indent in (
             (folder / "test_outputs.coco.json", predictions, None),
             (stats_file, report, 4),
@@ -291,6 +294,11 @@ class Model:
                     json.dumps(content, indent=indent, ensure_ascii=False), "utf-8"
                 )
         return report
+
+    def _reported(self) -> list[tuple[str, str]]:
+        """What the statistics hold: a name for people, and the key."""
+        boxes = "bbox_stats" if self.task == "segm" else "stats"
+        return [("mask AP", "stats")] * (self.task == "segm") + [("box AP", boxes)]
 
     def predict(
         self,

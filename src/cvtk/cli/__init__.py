@@ -17,7 +17,10 @@ COMMANDS = {
     "demo": ("cvtk.cli.demo", "Try everything on a small made-up data set."),
     "data": ("cvtk.cli.data", "Check, convert, split and show annotated images."),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
-    "doctor": ("cvtk.cli.doctor", "What is installed, what works, how to mend the rest."),
+    "doctor": (
+        "cvtk.cli.doctor",
+        "What is installed, what works, how to mend the rest.",
+    ),
 }
 
 
@@ -43,10 +46,14 @@ class LazyGroup(click.Group):
         from cvtk.errors import did_you_mean
 
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(f"No such command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}".strip())
+            ctx.fail(
+                f"No such command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}".strip()
+            )
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
         """The list of commands from the table, so that --help stays quick."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -58,7 +65,9 @@ class LazyGroup(click.Group):
         except CvtkError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"{click.style('Error:', fg='red', bold=True)} {error}", err=True)
+            click.echo(
+                f"{click.style('Error:', fg='red', bold=True)} {error}", err=True
+            )
             ctx.exit(1)
 
 
@@ -74,4 +83,6 @@ def main(debug: bool) -> None:
     # https://no-color.org: any non-empty value turns colour off.
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
-    sys.stdout.reconfigure(errors="replace") if hasattr(sys.stdout, "reconfigure") else None
+    sys.stdout.reconfigure(errors="replace") if hasattr(
+        sys.stdout, "reconfigure"
+    ) else None

@@ -20,7 +20,9 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
     file = next(configs.rglob(f"{Path(model).name}.py"), Path(model))
     if not file.is_file():
-        raise ModelError(f"MMDetection has no model {model!r}. Try: mim search mmdet")
+        raise ModelError(
+            f"There is no model {model!r} in MMDetection, and no such file."
+        )
     cfg = Config.fromfile(file).to_dict()
     workspace = Path(options["output_weights"]).with_suffix("").resolve()
     sets = {}

@@ -49,10 +49,6 @@ def decisions(
                 f"The average of the weights moves by {after['momentum']:.2g} a step,"
                 f" not {before['momentum']:g}."
             )
-    if any(p.get("type") == "SyncBN" for p in walk(old["model"])) and not any(
-        p.get("type") == "SyncBN" for p in walk(new["model"])
-    ):
-        notes.append("Batch normalization is not synchronized: there is one process.")
     frozen = [p.get("frozen_stages", -1) for p in walk(old["model"])]
     if options["weights"] == "none" and max(frozen) >= 0:
         notes.append("No layer is frozen, since none is trained yet.")

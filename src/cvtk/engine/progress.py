@@ -23,7 +23,7 @@ def show_progress(
     end = "\n" if batch_idx < 0 else ""
     if done == 6 and not end and not torch.cuda.is_available():
         text, end = (
-            f"An epoch takes {seconds * steps / 60:.1f} minutes without a GPU.",
+            f"An epoch takes {seconds * steps:.0f} seconds without a GPU.",
             "\n",
         )
         text += " RTMDet's tiny models are lighter." if left.days else ""

@@ -29,9 +29,12 @@ def run_training(cfg: Any, output: Path, device: str, console: TextIO) -> None:
                 part.to(memory_format=torch.channels_last)
     runner.train()
     log = Path(runner.log_dir, "vis_data", "scalars.json")
-    write_stats(log, f"{workspace}.train_stats")
+    kinds = cfg.test_evaluator.metric
+    write_stats(log, f"{workspace}.train_stats", kinds)
     cfg.dump(output.with_suffix(".py"))
     # MMEngine's copies of the last and the best epoch: NAME-8 characters.pth
     published = workspace.glob("*-????????.pth")
     best = max(published, key=lambda p: (p.name[:4] == "best", p.stat().st_mtime))
     best.replace(output)
+    for other in workspace.glob("*-????????.pth"):
+        other.unlink()
