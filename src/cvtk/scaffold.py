@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 import sys
@@ -63,9 +64,15 @@ def create_script(
 
     Raises:
         FileError: The file exists or cannot be written.
+        ModelError: The installed MMDetection has no such model, or it is for another task.
         CvtkError: There is no such task.
     """
     path = Path(script)
+    if task in MODELS and importlib.util.find_spec("mmdet"):
+        from cvtk import zoo
+
+        found = zoo.find(model or MODELS[task], task)
+        model = found.name if found.listed else str(model)
     text = render(path.name, task, model, vanilla=vanilla)
     with written_whole(path, force=force) as part:
         part.write_text(text, encoding="utf-8", errors="surrogateescape")
