@@ -199,7 +199,7 @@ class Model:
             return None
         folder = output.with_suffix("")
         return self._evaluate(
-            test, folder, folder.with_suffix(".test_stats.json"), device
+            test, folder, Path(f"{folder}.test_stats.json"), device
         )
 
     def _adapted(self, workspace: Path, device: str) -> tuple[dict[str, Any], Path]:

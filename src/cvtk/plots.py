@@ -10,7 +10,7 @@ def write_stats(log: Path, stats: str, kinds: list[str]) -> None:
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    lines = pd.read_json(log, lines=True).drop(columns="base_lr")
+    lines = pd.read_json(log, lines=True).drop(columns="base_lr", errors="ignore")
     lines["memory"] = lines.get("memory", 0.0)  # of the GPU, in MB
     train = (
         lines[lines["loss"].notna()].dropna(axis=1, how="all").astype({"epoch": int})
