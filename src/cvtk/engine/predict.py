@@ -41,8 +41,16 @@ def predict(
     read = Compose([s for s in steps if s["type"] != "LoadAnnotations"])
     batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
 
+    def load_one(path: Path) -> Any:
+        try:
+            return read({"img_path": str(path), "img_id": 0})
+        except (OSError, AssertionError, ValueError):  # as the libraries below have it
+            raise FileError(
+                f"{path} cannot be read as an image.", "Open it, or leave it out."
+            ) from None
+
     def load(batch: list[Path]) -> list[Any]:
-        return [read({"img_path": str(path), "img_id": 0}) for path in batch]
+        return [load_one(path) for path in batch]
 
     with ThreadPoolExecutor(1) as reader:
         ahead = [reader.submit(load, batch) for batch in batches[:1]]
