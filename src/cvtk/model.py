@@ -192,15 +192,17 @@ class Model:
             cfg.load_from = start_weights(cfg, self.config, weights)
         console = sys.stdout
         with quiet():
+            from mmdet.visualization import DetLocalVisualizer
+
+            # MMEngine's is one for all; a second training would write to the first's log.
+            DetLocalVisualizer._instance_dict.clear()
             run_training(cfg, output, place, console)
         self._networks.clear()
         self._open(output)
         if not test:
             return None
         folder = output.with_suffix("")
-        return self._evaluate(
-            test, folder, Path(f"{folder}.test_stats.json"), device
-        )
+        return self._evaluate(test, folder, Path(f"{folder}.test_stats.json"), device)
 
     def _adapted(self, workspace: Path, device: str) -> tuple[dict[str, Any], Path]:
         """The architecture's own configuration; of a few, without what nobody has data for."""
