@@ -10,7 +10,9 @@ from PIL import Image
 
 from cvtk.plots import write_stats
 
-SCORES = {"coco/bbox_mAP": 0.2, "coco/bbox_mAP_50": 0.5, "coco/segm_mAP": 0.1}
+SIZES = ("", "_50", "_75", "_s", "_m", "_l")
+NAMES = [f"coco/{kind}_mAP{size}" for kind in ("bbox", "segm") for size in SIZES]
+SCORES = {name: n / 16 for n, name in enumerate(NAMES)}
 
 
 def step(epoch, number, loss, **more):
@@ -37,7 +39,7 @@ def validation(epoch, **scores):
 def write(folder, *lines):
     log = folder / "scalars.json"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_stats(log, str(folder / "a b.train_stats"))
+    write_stats(log, str(folder / "a b.train_stats"), ["bbox", "segm"])
     return folder
 
 
@@ -54,7 +56,7 @@ def two_epochs(tmp_path):
         validation(1, **SCORES),
         step(2, 3, 1.0),
         step(2, 4, 0.5),
-        validation(2, **{**SCORES, "coco/segm_mAP": 0.3}),
+        validation(2, **{**SCORES, "coco/segm_mAP": 0.5}),
     )
 
 
@@ -71,7 +73,7 @@ def test_the_columns_are_in_the_order_of_the_tutorial(two_epochs):
     expected = "epoch lr data_time loss loss_cls acc loss_mask time memory"
     assert list(table(two_epochs, "train")) == expected.split()
     assert list(table(two_epochs, "valid")) == [*SCORES, "data_time", "time", "step"]
-    assert table(two_epochs, "valid")["coco/segm_mAP"].tolist() == [0.1, 0.3]
+    assert table(two_epochs, "valid")["coco/segm_mAP"].tolist() == [0.375, 0.5]
     text = (two_epochs / "a b.train_stats.train.txt").read_text()
     assert text.splitlines()[1].startswith("1\t"), "epochs are whole numbers"
 
@@ -101,9 +103,25 @@ def test_an_epoch_that_found_nothing_counts_as_zero(tmp_path):
         step(2, 2, 2.0),
         validation(2, **SCORES),
     )
-    assert table(tmp_path, "valid")["coco/segm_mAP"].tolist() == [0, 0.1]
+    assert table(tmp_path, "valid")["coco/segm_mAP"].tolist() == [0, 0.375]
 
 
 def test_the_memory_of_a_gpu_is_kept(tmp_path):
     write(tmp_path, step(1, 1, 4.0, memory=900), step(1, 2, 2.0, memory=1100))
     assert table(tmp_path, "train")["memory"].tolist() == [1000]
+
+
+def test_a_training_that_found_nothing_at_all_has_its_table(tmp_path):
+    write(tmp_path, step(1, 1, 4.0), validation(1), step(2, 2, 2.0), validation(2))
+    scores = table(tmp_path, "valid")
+    assert list(scores)[:12] == NAMES
+    assert (scores[NAMES] == 0).all(axis=None)
+
+
+def test_a_log_without_parameter_groups_has_no_base_rate(tmp_path):
+    # as of Mask R-CNN: MMEngine logs base_lr only where parameters differ in their rate
+    lines = [step(1, 1, 4.0), step(1, 2, 2.0)]
+    for line in lines:
+        del line["base_lr"]
+    write(tmp_path, *lines)
+    assert table(tmp_path, "train")["loss"].tolist() == [3.0]

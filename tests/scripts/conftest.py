@@ -14,7 +14,6 @@ import pytest
 
 from cvtk.scaffold import create_script
 
-MODES = ("helper", "vanilla")
 BASES = {
     "segm": "rtmdet-ins_tiny_8xb32-300e_coco",
     "det": "rtmdet_tiny_8xb32-300e_coco",
@@ -36,8 +35,8 @@ class Run:
         return self.script.parent
 
     def named(self, ending: str) -> Path:
-        """A file of the training, `fruit` + ending."""
-        return self.folder / f"out put/fruit{ending}"
+        """A file of the training, `fruit.v2` + ending."""
+        return self.folder / f"out put/fruit.v2{ending}"
 
 
 def tiny_config(folder: Path, base: str) -> Path:
@@ -71,6 +70,16 @@ def load(script: Path) -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session", name="command")
+def _command():
+    return command
+
+
+@pytest.fixture(scope="session", name="load")
+def _load():
+    return load
+
+
 @pytest.fixture(scope="session")
 def runs(demo, tmp_path_factory):
     """(task, mode) -> the run, made when it is first asked for."""
@@ -93,15 +102,16 @@ def run_all(folder: Path, task: str, mode: str, demo) -> Run | str:
     script = folder / f"{task}.py"
     create_script(script, task, str(config), vanilla=mode == "vanilla")
     data = f"--train|{demo.train}|--valid|{demo.valid}|--test|{demo.test}".split("|")
-    weights, test = "out put/fruit.pth", str(demo.test)
+    weights, test = "out put/fruit.v2.pth", str(demo.test)
     output = ""
+    train = ["train", "--label", str(demo.label), *data, *TRAIN.split()]
+    evaluate = ["evaluate", "--data", test, "--model_weights", weights]
+    images = str(demo.test.parent)
+    inference = ["inference", "--data", images, "--model_weights", weights]
     for arguments in (
-        ["train", "--label", str(demo.label), *data, *TRAIN.split()]
-        + ["--output_weights", weights],
-        ["evaluate", "--data", test, "--model_weights", weights]
-        + ["--output", "figures"],
-        ["inference", "--data", str(demo.test.parent), "--model_weights", weights]
-        + ["--output", "results", "--score", "0.002"],
+        [*train, "--output_weights", weights],
+        [*evaluate, "--output", "figures"],
+        [*inference, "--output", "results", "--score", "0.002"],
     ):
         done = command(script, *arguments, "--device", "cpu")
         if done.returncode != 0:

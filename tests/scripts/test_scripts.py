@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BASES, MODES
 from PIL import Image
 from pycocotools.coco import COCO
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 pytestmark = pytest.mark.train
 
+MODES = ("helper", "vanilla")
 AREAS = ("small", "medium", "large")
 KEYS = [
     "AP@[0.50:0.95|all|100]",
@@ -27,7 +27,7 @@ KEYS = [
 TIMES = ["data_time", "time", "memory", "step"]
 
 
-@pytest.fixture(params=list(BASES), scope="module")
+@pytest.fixture(params=["segm", "det"], scope="module")
 def task(request):
     return request.param
 
@@ -65,7 +65,7 @@ def test_training_writes_the_files_that_are_promised(run):
 
 
 def test_no_unfinished_file_is_left(run):
-    left = {p.name for p in run.named("").parent.iterdir()}
+    left = {p.name.replace("fruit.v2", "fruit") for p in run.named("").parent.iterdir()}
     stats = {
         f"fruit.train_stats.{s}.{e}" for s in ("train", "valid") for e in ("txt", "png")
     }
@@ -235,6 +235,116 @@ def test_both_scripts_learn_the_same(both):
     helper, vanilla = (table(run, "train") for run in both)
     assert list(helper.columns) == list(vanilla.columns)
     kept = [c for c in helper if c not in TIMES]
+    with_mask = ["segmentation" in a for a in json.loads(file.read_text())]
+    assert {*with_mask} == {run.task == "segm"}
+
+
+def test_the_statistics_are_those_of_the_predictions(run, demo):
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(str(demo.test))
+    found = json.loads(run.named("/test_outputs.coco.json").read_text())
+    kind = "segm" if run.task == "segm" else "bbox"
+    if kind == "segm":
+        found = [{k: a[k] for k in a if k != "bbox"} for a in found]
+    judge = COCOeval(truth, truth.loadRes(found), kind)
+    judge.params.maxDets = [100, 300, 1000]
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    stats = json.loads(run.named(".test_stats.json").read_text("utf-8"))["stats"]
+    np.testing.assert_allclose(list(stats.values()), judge.stats, atol=1e-9)
+
+
+def test_evaluate_finds_what_the_training_found(run):
+    first = json.loads(run.named(".test_stats.json").read_text("utf-8"))
+    again = json.loads((run.folder / "figures/test_stats.json").read_text("utf-8"))
+    assert again.keys() == first.keys()
+    assert flat(again) == flat(first)
+    assert (run.folder / "figures/test_outputs.coco.json").is_file()
+
+
+def test_the_configuration_reloads(run, demo):
+    cfg = config(run)
+    assert cfg.model.bbox_head.num_classes == 3
+    assert cfg.train_dataloader.batch_size == 2
+    assert tuple(cfg.train_dataloader.dataset.metainfo.classes) == tuple(
+        demo.label.read_text().split()
+    )
+    assert cfg.train_cfg.max_epochs == 3
+
+
+def test_the_weights_load_without_running_code(run):
+    import torch
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    init_default_scope("mmdet")
+    file = run.named(".pth")
+    weights = torch.load(file, map_location="cpu", weights_only=True)
+    model = MODELS.build(config(run).model)
+    model.load_state_dict(weights["state_dict"], strict=True)
+    assert all(v.isfinite().all() for v in weights["state_dict"].values())
+
+
+def test_the_best_epoch_is_the_one_that_is_kept(run):
+    scores = table(run, "valid")
+    column = "coco/segm_mAP" if run.task == "segm" else "coco/bbox_mAP"
+    (log,) = run.named("").glob("*/*.log")
+    saved = re.findall(r"at (\d+) epoch is saved to best_", log.read_text())
+    assert saved, "the log says which epoch was the best"
+    assert scores[column].iloc[int(saved[-1]) - 1] == scores[column].max()
+
+
+def test_mmengines_own_checkpoint_loads(run):
+    from cvtk.engine.weights import read_weights
+
+    weights = read_weights(run.named("/epoch_3.pth"))
+    assert "message_hub" in weights, (
+        "the history of the losses, HistoryBuffers, is in it"
+    )
+    assert len(weights["state_dict"]) > 100
+
+
+def test_inference_writes_coco_and_a_picture_of_each_image(run, demo):
+    file = run.folder / "results/instances.json"
+    found, truth = COCO(str(file)), COCO(str(demo.test))
+    names = sorted(image["file_name"] for image in found.imgs.values())
+    assert [n.rsplit("/", 1)[-1] for n in names] == [
+        f"test_{n:03d}.jpg" for n in (1, 2, 3)
+    ]
+    for image in found.imgs.values():
+        assert (image["width"], image["height"]) == (128, 96)
+        with Image.open(file.parent / image["file_name"]) as picture:
+            assert picture.size == (128, 96)
+    assert [c["name"] for c in found.cats.values()] == [
+        c["name"] for c in truth.cats.values()
+    ]
+    assert len(found.anns) > 0
+    for item in found.anns.values():
+        expected = {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "score"}
+        assert expected <= item.keys()
+        assert item["score"] >= 0.002
+        if run.task == "segm":
+            assert item["segmentation"]["size"] == [96, 128]
+            assert isinstance(item["segmentation"]["counts"], str)
+            assert found.annToMask(item).sum() == item["area"]
+
+
+def test_the_console_shows_each_epoch_and_no_noise(run):
+    for epoch in (1, 2, 3):
+        (line,) = re.findall(rf"^.*epoch {epoch}/3.*$", run.output, re.MULTILINE)
+        assert re.search(r"loss \d+\.\d{3}", line) and "ETA" in line
+        assert "box AP" in line
+        assert ("mask AP" in line) is (run.task == "segm")
+    assert "Epoch(train)" not in run.output, "the full log belongs into its file"
+    assert re.search(r"epoch takes \d", run.output), "how long an epoch will take"
+
+
+def test_both_scripts_learn_the_same(both):
+    helper, vanilla = (table(run, "train") for run in both)
+    assert list(helper.columns) == list(vanilla.columns)
+    kept = [c for c in helper if c not in TIMES]
     assert any("loss_" in c for c in kept)
     np.testing.assert_allclose(helper[kept], vanilla[kept], atol=1e-6)
 
@@ -244,7 +354,7 @@ def test_both_scripts_measure_the_same(both):
     assert list(helper.columns) == list(vanilla.columns)
     kept = [c for c in helper if c not in TIMES]
     np.testing.assert_allclose(helper[kept], vanilla[kept], atol=1e-6)
-    for file in ("out put/fruit.test_stats.json", "figures/test_stats.json"):
+    for file in ("out put/fruit.v2.test_stats.json", "figures/test_stats.json"):
         one, two = (json.loads((run.folder / file).read_text("utf-8")) for run in both)
         assert len(flat(one)) >= 4 * len(KEYS)
         assert flat(one) == pytest.approx(flat(two), abs=1e-6)

@@ -1,0 +1,215 @@
+"""The complete configuration: the user's data in the architecture's own pipelines, nothing ignored silently."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+from cvtk.config import walk
+from cvtk.engine.build import build_config
+
+RTMDET_INS = "rtmdet-ins_tiny_8xb32-300e_coco"
+MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"
+
+
+@pytest.fixture
+def built(demo, tmp_path):
+    """Builds a configuration for the demo data."""
+
+    def build(model=RTMDET_INS, **changes):
+        options = {
+            "train": str(demo.train),
+            "valid": str(demo.valid),
+            "test": None,
+            "task": "segm",
+            "output_weights": str(tmp_path / "out put" / "a.pth"),
+            "epoch": 2,
+            "batch_size": 2,
+            "num_workers": 0,
+            "lr": None,
+            "image_size": 96,
+            "weights": "none",
+            "seed": 3,
+        }
+        classes = demo.label.read_text().split()
+        return build_config(model, classes, {**options, **changes})
+
+    return build
+
+
+def dataset(cfg):
+    from mmdet.registry import DATASETS
+    from mmengine.registry import init_default_scope
+
+    init_default_scope("mmdet")
+    data = cfg.train_dataloader.dataset
+    return DATASETS.build(data.dataset if "MultiImageMix" in data.type else data)
+
+
+def loaded(cfg, number):
+    """An image after the first steps of the real pipeline: reading, then annotations."""
+    from mmcv.transforms import Compose
+
+    data = dataset(cfg)
+    steps = list(cfg.train_dataloader.dataset.pipeline)
+    last = next(n for n, s in enumerate(steps) if s["type"] == "LoadAnnotations")
+    return Compose(steps[: last + 1])(data.get_data_info(number))
+
+
+def truth(demo, number):
+    coco = json.loads(demo.train.read_text())
+    image = coco["images"][number]["id"]
+    return [a for a in coco["annotations"] if a["image_id"] == image]
+
+
+@pytest.mark.parametrize("model", [RTMDET_INS, MASK_RCNN])
+def test_no_mask_is_ignored_but_that_of_a_crowd(model, built, demo):
+    cfg, seen = built(model), {"rle": 0, "crowd": 0}
+    for number in range(4):
+        stated = truth(demo, number)
+        results = loaded(cfg, number)
+        ignored = [bool(flag) for flag in results["gt_ignore_flags"]]
+        assert sorted(ignored) == sorted(bool(a["iscrowd"]) for a in stated)
+        assert len(results["gt_masks"]) == len(stated)
+        seen["crowd"] += sum(ignored)
+        seen["rle"] += sum(
+            isinstance(a["segmentation"], dict) and not a["iscrowd"] for a in stated
+        )
+    assert min(seen.values()) > 0, "or this test shows nothing"
+
+
+def test_masks_are_those_of_the_file(built, demo):
+    from pycocotools.coco import COCO
+
+    coco = COCO(str(demo.train))
+    for number in range(3):
+        stated = [coco.annToMask(a) for a in truth(demo, number) if not a["iscrowd"]]
+        results = loaded(built(), number)
+        kept = zip(results["gt_masks"].masks, results["gt_ignore_flags"], strict=True)
+        masks = [mask for mask, ignored in kept if not ignored]
+        assert len(masks) == len(stated)
+        for mask, expected in zip(masks, stated, strict=True):
+            assert (mask == expected).all()
+
+
+def test_rtmdets_own_setting_would_ignore_rle(built, demo):
+    # What the fitting is for: MMDetection marks every RLE mask as one to ignore.
+    cfg = built()
+    for step in walk(cfg.train_dataloader.dataset.pipeline):
+        if "poly2mask" in step:
+            step["poly2mask"] = False
+    lost = 0
+    for number in range(4):
+        flags = loaded(cfg, number)["gt_ignore_flags"]
+        lost += sum(flags) - sum(a["iscrowd"] for a in truth(demo, number))
+    assert lost > 0
+
+
+def test_a_set_of_polygons_is_loaded_as_the_architecture_has_it(built, demo, tmp_path):
+    coco = json.loads(demo.train.read_text())
+    kept = [a for a in coco["annotations"] if isinstance(a["segmentation"], list)]
+    assert 0 < len(kept) < len(coco["annotations"])
+    folder = tmp_path / "polygons"
+    shutil.copytree(demo.train.parent, folder)
+    (folder / "segm.json").write_text(json.dumps({**coco, "annotations": kept}))
+
+    def settings(cfg):
+        return {s["poly2mask"] for s in walk(cfg.to_dict()) if "poly2mask" in s}
+
+    assert settings(built(train=str(folder / "segm.json"))) == {False}
+    assert settings(built()) == {True}
+
+
+def test_images_without_annotations_stay(built, demo):
+    assert truth(demo, 3) == []
+    for model in (RTMDET_INS, MASK_RCNN):
+        data = dataset(built(model))
+        assert len(data) == 4
+        assert data.get_data_info(3)["instances"] == []
+
+
+def test_the_full_pipeline_gives_what_the_loss_takes(built):
+    data = dataset(built())
+    samples = [data[number] for number in range(4)]
+    found = [len(s["data_samples"].gt_instances) for s in samples]
+    assert sum(found) > 0
+    for sample in samples:
+        assert tuple(sample["inputs"].shape[1:]) == (96, 96)
+        assert sample["data_samples"].gt_instances.labels.max().item() <= 2 or not found
+
+
+def test_what_training_needs_is_set(built, demo):
+    cfg = built()
+    classes = demo.label.read_text().split()
+    for split in ("train", "val", "test"):
+        loader = cfg[f"{split}_dataloader"]
+        assert loader.dataset.metainfo.classes == classes
+        assert Path(loader.dataset.ann_file).is_file()
+        assert loader.dataset.test_mode is (split != "train")
+        assert loader.num_workers == 0
+    assert cfg.train_dataloader.batch_size == 2
+    assert cfg.val_evaluator.metric == ["bbox", "segm"]
+    assert cfg.default_hooks.checkpoint.save_best == "coco/segm_mAP"
+    assert cfg.randomness.seed == 3
+    assert cfg.train_cfg.max_epochs == 2
+
+
+def test_without_validation_there_is_none(built):
+    cfg = built(valid=None)
+    assert cfg.val_dataloader is cfg.val_evaluator is cfg.val_cfg is None
+    assert "save_best" not in cfg.default_hooks.checkpoint
+
+
+def test_detection_is_judged_by_boxes(built):
+    cfg = built("rtmdet_tiny_8xb32-300e_coco", task="det")
+    assert cfg.val_evaluator.metric == ["bbox"]
+    assert cfg.default_hooks.checkpoint.save_best == "coco/bbox_mAP"
+
+
+def test_a_mix_of_images_stays_a_mix(built):
+    cfg = built("yolox_tiny_8xb8-300e_coco", task="det")
+    data = cfg.train_dataloader.dataset
+    assert data.type == "MultiImageMixDataset"
+    assert data.dataset.type == "CocoDataset"
+    assert [s["type"] for s in data.pipeline][0] == "Mosaic"
+    assert len(dataset(cfg)) == 4
+
+
+def test_the_models_heads_have_the_classes(built):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    init_default_scope("mmdet")
+    head = MODELS.build(built().model).bbox_head
+    assert {layer.out_channels for layer in head.rtm_cls} == {3}
+    roi = MODELS.build(built("mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco").model).roi_head
+    assert roi.bbox_head.fc_cls.out_features == 4, "three, and the background"
+    assert roi.mask_head.conv_logits.out_channels == 3
+
+
+def test_a_configuration_file_is_taken_by_its_path(built, tmp_path):
+    import mmdet
+
+    configs = Path(mmdet.__file__).parent / ".mim" / "configs"
+    (base,) = configs.rglob(f"{RTMDET_INS}.py")
+    mine = tmp_path / "my own 2xb4.py"
+    mine.write_text(
+        f"_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(max_per_img=7))\n"
+    )
+    cfg = built(str(mine))
+    assert cfg.model.test_cfg.max_per_img == 7
+    # 2 images in place of the 8 that its name tells: half of 0.004, doubled from scratch
+    assert cfg.optim_wrapper.optimizer.lr == 0.004
+
+
+def test_it_reloads_from_its_file(built, tmp_path):
+    from mmengine.config import Config
+
+    cfg = built()
+    cfg.dump(tmp_path / "a.py")
+    assert Config.fromfile(tmp_path / "a.py").to_dict() == cfg.to_dict()

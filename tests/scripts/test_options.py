@@ -1,0 +1,137 @@
+"""The scripts of both kinds take the same options, with the same defaults, spelt in two ways."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+from cvtk.config import DEFAULTS
+from cvtk.model import Model
+from cvtk.scaffold import create_script
+
+KINDS = [(task, mode) for task in ("segm", "det") for mode in ("helper", "vanilla")]
+COMMANDS = {
+    "train": "label l.txt train a.json valid b.json test c.json output_weights w.pth epoch 5"
+    " batch_size 3 num_workers 1 lr 0.01 image_size 64 weights none seed 7 device cpu",
+    "evaluate": "label l.txt data a.json model_weights w.pth output out device cpu",
+    "inference": "label l.txt data a.json model_weights w.pth output out score 0.5"
+    " batch_size 2 device cpu",
+}
+REQUIRED = {
+    "train": {"label", "train", "output_weights"},
+    "evaluate": {"data", "model_weights", "output"},
+    "inference": {"data", "model_weights", "output"},
+}
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory, load):
+    """(task, mode) -> the imported script."""
+    folder, made = tmp_path_factory.mktemp("options"), {}
+    for task, mode in KINDS:
+        script = folder / f"{task}_{mode}.py"
+        create_script(script, task, vanilla=mode == "vanilla")
+        made[task, mode] = load(script)
+    return made
+
+
+def told(script, monkeypatch, command, arguments):
+    """What a command is told when the script is called with these arguments."""
+    seen = {}
+
+    def recorder(options):
+        seen.update(options)
+
+    recorder.__name__ = command
+    with monkeypatch.context() as patch:
+        patch.setattr(script, command, recorder)
+        patch.setattr(sys, "argv", ["segm.py", command, *arguments])
+        patch.setattr(sys, "stdout", sys.stdout)  # the vanilla script replaces it
+        script.main()
+    return seen
+
+
+def spelt(command, sign, only=None):
+    words = COMMANDS[command].split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [
+        word
+        for name, value in pairs
+        if only is None or name in only
+        for word in (f"--{name.replace('_', sign)}", value)
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_underscores_and_hyphens_mean_the_same(command, scripts, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    seen = [
+        told(script, monkeypatch, command, spelt(command, sign))
+        for script in scripts.values()
+        for sign in "_-"
+    ]
+    assert all(options == seen[0] for options in seen)
+    words = COMMANDS[command].split()
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    assert {k: str(v) for k, v in seen[0].items() if k != "force"} == given
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_defaults_are_the_same(command, scripts, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    few = spelt(command, "_", REQUIRED[command])
+    seen = {k: told(s, monkeypatch, command, few) for k, s in scripts.items()}
+    for (_, mode), options in seen.items():
+        left = {k: v for k, v in options.items() if k not in REQUIRED[command]}
+        batch = DEFAULTS["infer_batch_size" if command == "inference" else "batch_size"]
+        expected = {**DEFAULTS, "batch_size": batch, "force": False}
+        if mode == "vanilla" and left["device"] in ("cpu", "cuda"):
+            expected["device"] = left["device"]  # it has chosen already
+        for name, value in left.items():
+            assert value == expected.get(name), name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_needed_is_asked_for(command, scripts, monkeypatch, capsys):
+    for script in scripts.values():
+        for name in REQUIRED[command]:
+            arguments = spelt(command, "_", REQUIRED[command] - {name})
+            with pytest.raises(SystemExit) as end:
+                told(script, monkeypatch, command, arguments)
+            assert end.value.code == 2
+            assert f"--{name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_is_the_same(command, scripts, monkeypatch, capsys):
+    helps = set()
+    for script in scripts.values():
+        monkeypatch.setattr(sys, "argv", ["segm.py", command, "--help"])
+        with pytest.raises(SystemExit) as end:
+            script.main()
+        assert end.value.code == 0
+        helps.add(capsys.readouterr().out)
+    (text,) = helps
+    for name in COMMANDS[command].split()[::2]:
+        assert f"--{name}" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "method"),
+    [("train", "train"), ("evaluate", "evaluate"), ("inference", "predict_to_files")],
+)
+def test_the_library_takes_the_same_with_the_same_defaults(
+    command, method, scripts, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    few = spelt(command, "_", REQUIRED[command])
+    options = told(scripts["segm", "helper"], monkeypatch, command, few)
+    parameters = inspect.signature(getattr(Model, method)).parameters
+    for name in options.keys() - {"label", "model_weights"}:
+        if name not in REQUIRED[command]:
+            assert parameters[name].default == options[name], name
+        assert name in parameters
