@@ -33,7 +33,7 @@ SPLITS = ("train", "valid", "test")
 
 # What five minutes on two cores allow, and what it takes to learn three kinds of fruit from nothing.
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
-EPOCHS = 48
+EPOCHS = 36
 IMAGE_SIZE = 192
 
 

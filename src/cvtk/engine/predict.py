@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from cvtk.results import Result
 
 def load_model(weights: str | Path, device: str) -> Any:
     """The trained network, with its configuration (beside the weights) as `model.cfg`."""
+    import mmdet.datasets  # noqa: F401 - registers how images are read
     from mmdet.registry import MODELS
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
@@ -57,7 +59,8 @@ def predict(
         for number, batch in enumerate(batches, 1):
             data = pseudo_collate(ahead.pop().result())
             ahead += [reader.submit(load, b) for b in batches[number : number + 1]]
-            with torch.inference_mode():
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of no use to who predicts
                 samples = model.test_step(data)
             yield from zip(batch, samples, strict=True)
 
