@@ -134,8 +134,6 @@ def set_schedule(cfg: dict[str, Any], name: str, options: dict[str, Any]) -> Non
             part["gamma"] = max(1, round(2000 * steps / old_steps))
         if "switch_epoch" in part and steps < 5000:  # mosaic pays in long trainings
             part["switch_epoch"] = 0
-    schedulers = [s for s in walk(cfg.get("param_scheduler")) if "type" in s]
+    rates = [s for s in walk(cfg.get("param_scheduler")) if "type" in s]
     # one without a step to go is left out
-    cfg["param_scheduler"] = [
-        s for s in schedulers if s.get("end", 9) > max(1, s["begin"])
-    ]
+    cfg["param_scheduler"] = [s for s in rates if s.get("end", 9) > max(1, s["begin"])]

@@ -12,16 +12,14 @@ def write_stats(log: Path, stats: str, kinds: list[str]) -> None:
 
     lines = pd.read_json(log, lines=True).drop(columns="base_lr", errors="ignore")
     lines["memory"] = lines.get("memory", 0.0)  # of the GPU, in MB
-    train = (
-        lines[lines["loss"].notna()].dropna(axis=1, how="all").astype({"epoch": int})
-    )
-    train = train.groupby("epoch", as_index=False).mean().drop(columns=["iter", "step"])
+    train = lines[lines["loss"].notna()].dropna(axis=1, how="all")
+    train = train.astype({"epoch": int}).groupby("epoch", as_index=False).mean()
+    train = train.drop(columns=["iter", "step"])
     train = train[sorted(train, key=["time", "memory"].count)]  # these come last
     sizes = ("", "_50", "_75", "_s", "_m", "_l")
     scores = [f"coco/{kind}_mAP{size}" for kind in kinds for size in sizes]
-    valid = lines[lines["loss"].isna()].reindex(
-        columns=[*scores, "data_time", "time", "step"]
-    )
+    scores += ["data_time", "time", "step"]
+    valid = lines[lines["loss"].isna()].reindex(columns=scores)
     # AP is 0 after an epoch in which nothing at all was found
     for name, table in (("train", train), ("valid", valid.fillna(0.0))):
         if len(table):
