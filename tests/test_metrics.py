@@ -10,7 +10,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from cvtk.metrics import coco_stats
+from cvtk.metrics import coco_stats, fast_evaluator
 
 SIZE = (240, 320)  # height, width
 IDS = {"leaf": 7, "stem": 2, "root": 40}
@@ -99,6 +99,26 @@ def test_they_are_those_of_pycocotools(kind, seed, crowd, tmp_path):
         np.testing.assert_allclose(
             list(values.values()), oracle(file, found, kind, IDS[name])
         )
+
+
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+@pytest.mark.parametrize(("seed", "crowd"), [(5, False), (6, True)])
+def test_the_fast_way_gives_the_same(kind, seed, crowd, tmp_path):
+    pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval")
+    file, found = random_case(tmp_path, seed, crowd)
+    fast = coco_stats(file, found, kind, fast_evaluator())
+    slow = coco_stats(file, found, kind)
+    assert fast_evaluator() is not COCOeval
+    assert fast[0] == pytest.approx(slow[0], abs=1e-9)
+    for name in IDS:
+        assert fast[1][name] == pytest.approx(slow[1][name], abs=1e-9)
+
+
+def test_the_fast_way_finds_nothing_in_nothing(tmp_path):
+    file = write(tmp_path, [item(1, "leaf", [10, 10, 60, 60])])
+    assert coco_stats(file, [], "segm", fast_evaluator()) == coco_stats(
+        file, [], "segm"
+    )
 
 
 @pytest.mark.parametrize("kind", ["segm", "bbox"])

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-mmdet = pytest.importorskip("mmdet", reason="needs MMDetection")
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+import mmdet
 
 import cvtk
 from cvtk.errors import FileError, ModelError

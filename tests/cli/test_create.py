@@ -29,15 +29,35 @@ def test_it_writes_the_script(task, vanilla, tmp_path):
 
 
 def test_the_model_stands_in_the_script(tmp_path):
-    script = tmp_path / "segm.py"
-    done = create("--script", str(script), "--task", "segm", "--model", "a'b\\c {x}")
-    assert done.exit_code == 0
+    script, model_file = tmp_path / "segm.py", tmp_path / "a'b\\c {x} ü.py"
+    model_file.write_text("model = dict()")
+    done = create("--script", str(script), "--task", "segm", "--model", str(model_file))
+    assert done.exit_code == 0, done.output
     (model,) = [
         ast.literal_eval(node.value)
         for node in ast.parse(script.read_text()).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODEL"
     ]
-    assert model == "a'b\\c {x}"
+    assert model == str(model_file)
+
+
+def test_a_misspelt_model_is_one_line_that_names_the_closest(tmp_path):
+    pytest.importorskip("mmdet", reason="needs MMDetection")
+    script = tmp_path / "segm.py"
+    done = create(
+        "--script", str(script), "--task", "segm", "--model", "rtmdet-ins_tyni"
+    )
+    assert done.exit_code == 1
+    (line,) = done.output.strip().splitlines()
+    assert "rtmdet-ins_tyni" in line and "rtmdet-ins_tiny_8xb32-300e_coco" in line
+    assert not script.exists()
+
+
+def test_a_part_of_a_name_becomes_the_whole(tmp_path):
+    pytest.importorskip("mmdet", reason="needs MMDetection")
+    script = tmp_path / "segm.py"
+    create("--script", str(script), "--task", "segm", "--model", "rtmdet-ins_tiny")
+    assert 'MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"' in script.read_text()
 
 
 def test_a_script_that_exists_is_kept_unless_forced(tmp_path):

@@ -176,7 +176,7 @@ def test_a_mix_of_images_stays_a_mix(built):
     data = cfg.train_dataloader.dataset
     assert data.type == "MultiImageMixDataset"
     assert data.dataset.type == "CocoDataset"
-    assert [s["type"] for s in data.pipeline][0] == "Mosaic"
+    assert data.pipeline[0]["type"] == "Mosaic"
     assert len(dataset(cfg)) == 4
 
 

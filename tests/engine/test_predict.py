@@ -10,8 +10,11 @@ from PIL import Image
 
 from cvtk.errors import FileError
 
-torch = pytest.importorskip("torch", reason="needs PyTorch")
-structures = pytest.importorskip("mmengine.structures", reason="needs MMEngine")
+pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("mmengine", reason="needs MMEngine")
+
+import torch
+from mmengine.structures import InstanceData
 
 from cvtk.engine.predict import find_images, list_images, to_coco
 
@@ -74,7 +77,7 @@ def test_a_prediction_as_coco_has_it():
 
     masks = np.zeros((2, 6, 8), bool)
     masks[0, 1:3, 2:5] = True
-    found = structures.InstanceData(
+    found = InstanceData(
         bboxes=torch.tensor([[2.0, 1, 5, 3], [0, 0, 4, 6]]),
         scores=torch.tensor([0.75, 0.5]),
         labels=torch.tensor([1, 0]),
@@ -91,7 +94,7 @@ def test_a_prediction_as_coco_has_it():
 
 
 def test_no_prediction_is_an_empty_list():
-    found = structures.InstanceData(
+    found = InstanceData(
         bboxes=torch.zeros((0, 4)), scores=torch.zeros(0), labels=torch.zeros(0).long()
     )
     assert to_coco(found, [1]) == []

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs PyTorch")
-logging = pytest.importorskip("mmengine.logging", reason="needs MMEngine")
+pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("mmengine", reason="needs MMEngine")
+
+import torch
+from mmengine.logging import MessageHub
 
 from cvtk.engine.progress import show_progress
 
@@ -20,7 +23,7 @@ class Terminal(io.StringIO):
 
 def runner(done, seconds=2.0, steps=10, epochs=3):
     """The numbers that MMEngine's runner has after so many steps."""
-    hub = logging.MessageHub.get_instance(f"progress_{done}_{seconds}")
+    hub = MessageHub.get_instance(f"progress_{done}_{seconds}")
     for _ in range(max(done, 1)):
         hub.update_scalar("train/time", seconds)
         hub.update_scalar("train/loss", 1.5)

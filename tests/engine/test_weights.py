@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
+
+import torch
 
 from cvtk.config import set_model
 from cvtk.engine.weights import find_weights, pick_device, read_weights, start_weights
