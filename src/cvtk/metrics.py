@@ -20,8 +20,8 @@ def coco_stats(
         AP@[0.50:0.95|small|1000] AP@[0.50:0.95|medium|1000] AP@[0.50:0.95|large|1000]
         AR@[0.50:0.95|all|100] AR@[0.50:0.95|all|300] AR@[0.50:0.95|all|1000]
         AR@[0.50:0.95|small|1000] AR@[0.50:0.95|medium|1000] AR@[0.50:0.95|large|1000]"""
-    if iou_type == "segm":  # beside a box, the area of the box would count
-        predictions = [{k: p[k] for k in p if k != "bbox"} for p in predictions]
+    hidden = "bbox" if iou_type == "segm" else ""  # else the area of the box counts
+    predictions = [{k: p[k] for k in p if k != hidden} for p in predictions]
     coco = COCO(str(truth))
     found = coco.loadRes(predictions) if predictions else COCO()
     run = evaluator(coco, found, iou_type)
