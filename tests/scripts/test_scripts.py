@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
+from pycocotools.mask import area as mask_area
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 pytestmark = pytest.mark.train
@@ -124,6 +125,12 @@ def test_predictions_of_the_test_set_are_cocos_and_not_thresholded(run, demo):
     assert {a["category_id"] for a in found.anns.values()} <= set(truth.cats)
     with_mask = ["segmentation" in a for a in json.loads(file.read_text())]
     assert {*with_mask} == {run.task == "segm"}
+    for item in json.loads(file.read_text()):
+        _, _, width, height = item["bbox"]
+        area = width * height
+        if run.task == "segm":
+            area = mask_area(item["segmentation"])
+        assert item["area"] == pytest.approx(area, rel=1e-5)
 
 
 def test_the_statistics_are_those_of_the_predictions(run, demo):
