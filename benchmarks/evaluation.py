@@ -49,7 +49,8 @@ def make(images: int, classes: int) -> tuple[dict[str, Any], list[dict[str, Any]
         size = {"width": SIDE, "height": SIDE}
         truth["images"].append({"id": image, "file_name": f"{image}.jpg", **size})
         for _ in range(8):
-            x, y, r = random.uniform(20, 140, 2).tolist() + [random.uniform(5, 30)]
+            x, y = random.uniform(20, 140, 2)
+            r = random.uniform(5, 30)
             kind = {
                 "image_id": image,
                 "category_id": int(random.integers(1, classes + 1)),

@@ -176,7 +176,7 @@ def test_find_a_configuration_file(small, tmp_path):
             "det",
             "is a model for instance segmentation, not for object detection",
         ),
-        ("nowhere/model.py", None, "No such configuration file: nowhere/model.py"),
+        ("nowhere/model.py", None, "There is no configuration file nowhere/model.py"),
         ("", None, "names no model"),
     ],
 )

@@ -41,7 +41,7 @@ def coco_stats(
 
 
 def fast_evaluator() -> Any:
-    """pycocotools' evaluation with the arithmetic of faster-coco-eval, where that is.
+    """Pycocotools' evaluation with the arithmetic of faster-coco-eval, where that is.
 
     The arrays of precision and recall agree with pycocotools' to rounding; it takes a
     fraction of the time (benchmarks/evaluation.py).

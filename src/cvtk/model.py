@@ -426,6 +426,6 @@ def _require_free(file: Path, force: bool) -> None:
 
 
 def _names(labels: PathLike | Sequence[str]) -> list[str]:
-    from cvtk.data.check_training import read_labels
+    from cvtk.data.labels import read_labels
 
     return read_labels(labels) if isinstance(labels, (str, Path)) else list(labels)

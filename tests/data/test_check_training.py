@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from cvtk.data.check_training import check_annotations, read_labels
+from cvtk.data.check_training import check_annotations
+from cvtk.data.labels import read_labels
 from cvtk.errors import DataError, FileError
 
 SQUARE = [10.0, 10.0, 50.0, 10.0, 50.0, 40.0, 10.0, 40.0]

@@ -5,30 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cvtk.errors import DataError, FileError, did_you_mean
-
-
-def read_labels(file: str | Path) -> list[str]:
-    """The class names of a label file: UTF-8, one a line; empty lines do not count.
-
-    Raises:
-        FileError: The file cannot be read.
-        DataError: It names no class, or one twice.
-    """
-    try:
-        lines = Path(file).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(
-            f"Cannot read the label file {file}: {error}.",
-            "It is a text file in UTF-8, one class name a line.",
-        ) from None
-    labels = [line.strip() for line in lines if line.strip()]
-    if not labels:
-        raise DataError(f"{file} names no class.", "Write one class name a line.")
-    for name in labels:
-        if labels.count(name) > 1:
-            raise DataError(f"{file} names {name!r} twice.", "Name each class once.")
-    return labels
+from cvtk.errors import DataError, did_you_mean
 
 
 def check_annotations(

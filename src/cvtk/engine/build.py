@@ -18,7 +18,7 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     from mmengine.config import Config
 
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
-    file = next(configs.rglob(f"{Path(model).name}.py"), Path(model))
+    file = next((p for p in configs.rglob("*.py") if p.stem == model), Path(model))
     if not file.is_file():
         raise ModelError(
             f"There is no model {model!r} in MMDetection, and no such file."

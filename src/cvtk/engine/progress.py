@@ -22,8 +22,8 @@ def show_progress(
     text += f"[{'#' * (20 * done // all_steps):.<20}] {done}/{all_steps}  ETA {left}"
     end = "\n" if batch_idx < 0 else ""
     if done == 6 and not end and not torch.cuda.is_available():
-        text = f"An epoch takes {seconds * steps:.0f} seconds without a GPU."
-        end = "\n"
+        each, end = datetime.timedelta(seconds=int(seconds * steps)), "\n"
+        text = f"Without a GPU, an epoch takes {each} (hours:minutes:seconds)."
         text += " RTMDet's tiny models are lighter." if left.days else ""
     if end or console.isatty():
         wipe = "\r" if console.isatty() else ""

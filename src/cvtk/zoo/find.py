@@ -40,7 +40,8 @@ def find(model: str, task: str | None = None) -> Entry:
         return _of_file(path.resolve(), task)
     if path.suffix == ".py" and len(path.parts) > 1:
         raise ModelError(
-            f"No such configuration file: {model}", "Check the path given as --model."
+            f"There is no configuration file {model}.",
+            "Check the path given as --model.",
         )
     entries = everything()
     wanted = model.strip().removesuffix(".py")
@@ -168,7 +169,7 @@ def _for_task(entries: list[Entry], task: str | None, model: str) -> Entry:
     assert task is not None
     raise ModelError(
         f"{model} is a model for {TASK_WORDS[entry.task]}, not for {TASK_WORDS[task]}.",
-        f"Use --task {entry.task}, or {_hint(model, [e for e in catalogue() if e.task == task], task)}",
+        f"Use --task {entry.task}. {_hint(model, [e for e in catalogue() if e.task == task], task)}",
     )
 
 
