@@ -124,7 +124,9 @@ def test_batches_find_the_same(opened, demo):
     ):
         assert one.path == of_three.path
         np.testing.assert_allclose(one.scores, of_three.scores, atol=1e-5)
-        np.testing.assert_allclose(one.bboxes, of_three.bboxes, atol=1e-2)
+        # objects of the same score, to rounding, may change places
+        apart = np.abs(one.bboxes[:, None] - of_three.bboxes[None]).max(axis=2)
+        assert apart.min(axis=0).max() < 0.01 and apart.min(axis=1).max() < 0.01
 
 
 def test_instances_load_in_pycocotools_and_as_results(opened, demo, tmp_path, labels):

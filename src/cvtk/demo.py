@@ -294,11 +294,12 @@ def contact_sheet(pictures: list[Path], target: Path, columns: int = 3) -> Path:
     Args:
         pictures: The image files, at least one.
         target: The file to write.
-        columns: How many go into a row.
+        columns: The most that go into a row.
     """
     images = [Image.open(path).convert("RGB") for path in pictures]
     width, height = images[0].size
     gap = 6
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     sheet = Image.new(
         "RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white"
