@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+from mmengine.runner import set_random_seed
+
 from cvtk.config import walk
 from cvtk.engine.build import build_config
 
@@ -134,13 +136,14 @@ def test_images_without_annotations_stay(built, demo):
 
 
 def test_the_full_pipeline_gives_what_the_loss_takes(built):
+    set_random_seed(0)  # the crops are random, and one may be empty
     data = dataset(built())
     samples = [data[number] for number in range(4)]
     found = [len(s["data_samples"].gt_instances) for s in samples]
     assert sum(found) > 0
     for sample in samples:
         assert tuple(sample["inputs"].shape[1:]) == (96, 96)
-        assert sample["data_samples"].gt_instances.labels.max().item() <= 2 or not found
+        assert (sample["data_samples"].gt_instances.labels <= 2).all()
 
 
 def test_what_training_needs_is_set(built, demo):
