@@ -155,8 +155,9 @@ def _run(
     masks: bool,
 ) -> dict[int, str]:
     """Why annotations are lost, by the `id()` of each; those that reach the loss are absent."""
-    from mmdet.datasets import CocoDataset
-    from mmdet.utils import register_all_modules
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells what it lacks
+        from mmdet.datasets import CocoDataset
+        from mmdet.utils import register_all_modules
     from mmengine.dataset import Compose
     from mmengine.logging import MMLogger
 
