@@ -46,6 +46,7 @@ bench: $(READY)
 		echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 zoo: $(READY)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[zoo]"
 	$(BIN)/python benchmarks/zoo.py
 
 clean:

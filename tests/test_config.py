@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvtk.config import set_image_size, set_model, set_schedule, walk
+from cvtk.config import (
+    change,
+    set_image_size,
+    set_keys,
+    set_model,
+    set_schedule,
+    set_settings,
+    walk,
+)
+from cvtk.errors import ModelError
 
 RTMDET = "rtmdet-ins_tiny_8xb32-300e_coco"  # 8 GPUs with 32 images, 300 epochs
 MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"  # 8 GPUs with 2 images, 12 epochs
@@ -61,7 +70,8 @@ def adamw():
 
 
 def fitted(cfg, name, **changes):
-    set_schedule(cfg, name, options(**changes))
+    chosen = options(**changes)
+    set_schedule(cfg, name, {"images_a_step": chosen["batch_size"], **chosen})
     return cfg
 
 
@@ -300,6 +310,19 @@ def test_from_scratch_nothing_is_frozen_or_loaded():
             assert "Pretrained" not in str(part.get("init_cfg"))
 
 
+@pytest.mark.parametrize(
+    "name", ["mask-rcnn_hrnetv2p-w18-1x_coco", "yolov3_d53_8xb8-320-273e_coco"]
+)
+def test_from_scratch_batches_are_normalized_by_what_they_are(name):
+    # Unasked, HRNet and Darknet take the means of a training that there never was.
+    model = original(name)["model"]
+    assert "norm_eval" not in model["backbone"], "or this test shows nothing"
+    set_model(model, 3, "coco")
+    assert "norm_eval" not in model["backbone"]
+    set_model(model, 3, "none")
+    assert model["backbone"]["norm_eval"] is False
+
+
 def test_from_coco_what_is_frozen_stays_so():
     backbone = original(MASK_RCNN)["model"]["backbone"]
     model = {"backbone": copy.deepcopy(backbone)}
@@ -319,3 +342,120 @@ def test_walk_yields_every_dict_the_outermost_first():
     tree = {"a": [{"b": 1}, ({"c": 2},)], "d": {"e": {}}}
     assert list(walk(tree)) == [tree, {"b": 1}, {"c": 2}, {"e": {}}, {}]
     assert list(walk(None)) == []
+
+
+def test_change_sets_a_key_wherever_it_is_and_nowhere_else():
+    tree = {"a": 1, "b": [{"a": 2, "c": {"a": [3]}}, {"d": 4}]}
+    change(tree["b"], a=lambda old: [old])
+    assert tree == {"a": 1, "b": [{"a": [2], "c": {"a": [[3]]}}, {"d": 4}]}
+    change(tree, d=None, e=5)
+    assert tree["b"][1] == {"d": None}
+
+
+def small():
+    """A fitted configuration, with what the settings are about."""
+    hooks = {"checkpoint": {"interval": 1, "save_best": "coco/segm_mAP"}}
+    hooks |= {"logger": {"interval": 50}}
+    model = {"backbone": {"depth": 50}, "heads": [{"on": False}, {"size": (3, 4)}]}
+    return {**sgd(), "default_hooks": hooks, "model": model}
+
+
+SET = {
+    "optim_wrapper.optimizer.lr=0.5": ("optim_wrapper", "optimizer", "lr", 0.5),
+    "optim_wrapper.optimizer.lr=1e-3": ("optim_wrapper", "optimizer", "lr", 0.001),
+    "optim_wrapper.optimizer.type=Adam": ("optim_wrapper", "optimizer", "type", "Adam"),
+    "param_scheduler.1.milestones=[4,9]": (
+        *("param_scheduler", 1, "milestones"),
+        [4, 9],
+    ),
+    "model.heads.0.on=True": ("model", "heads", 0, "on", True),
+    "model.heads.1.size=None": ("model", "heads", 1, "size", None),
+    "+optim_wrapper.clip_grad.max_norm=35": (
+        *("optim_wrapper", "clip_grad", "max_norm"),
+        35,
+    ),
+    "+model.backbone.text=a=b": ("model", "backbone", "text", "a=b"),
+}
+
+
+@pytest.mark.parametrize("pair", SET)
+def test_any_key_is_set_with_the_type_of_its_value(pair):
+    pytest.importorskip("mmengine", reason="needs MMEngine")
+    cfg, (*path, expected) = small(), SET[pair]
+    set_keys(cfg, [pair])
+    for key in path:
+        cfg = cfg[key]
+    assert cfg == expected and type(cfg) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("pair", "wrong", "right"),
+    [
+        ("optim_wrapper.optimzer.lr=0.5", "optimzer", "optimizer"),
+        ("model.backbone.dept=18", "dept", "depth"),
+        ("mode.backbone.depth=18", "mode", "model"),
+        ("param_scheduler.7.end=3", "7", "1"),
+        ("model.backbone.depth.more=1", "more", ""),
+        ("+model.heads.2.on=True", "2", "1"),
+    ],
+)
+def test_a_wrong_key_is_refused_with_the_nearest_right_one(pair, wrong, right):
+    pytest.importorskip("mmengine", reason="needs MMEngine")
+    cfg = small()
+    with pytest.raises(ModelError) as error:
+        set_keys(cfg, [pair])
+    assert pair in str(error.value) and repr(wrong) in str(error.value)
+    assert right in str(error.value)
+    assert cfg == small()
+
+
+def test_settings_that_nobody_gives_change_nothing():
+    cfg = small()
+    set_settings(cfg)
+    assert cfg == small()
+
+
+def test_settings():
+    cfg = small()
+    set_settings(
+        cfg,
+        frozen_stages=2,
+        warmup=7,
+        decay_epochs=[5, 8],
+        decay_factor=0.3,
+        save_every=4,
+        log_every=9,
+        metric="voc",
+    )
+    assert cfg["model"]["backbone"] == {"depth": 50, "frozen_stages": 2}
+    rises, falls = cfg["param_scheduler"]
+    assert (rises["type"], rises["begin"], rises["end"]) == ("LinearLR", 0, 7)
+    assert (falls["type"], falls["by_epoch"]) == ("MultiStepLR", True)
+    assert (falls["milestones"], falls["gamma"]) == ([5, 8], 0.3)
+    hooks = cfg["default_hooks"]
+    assert hooks["checkpoint"] == {"interval": 4, "save_best": "coco/segm_mAP_50"}
+    assert hooks["logger"]["interval"] == 9
+
+
+def test_a_cosine_gives_way_to_epochs_that_are_asked_for():
+    cfg = {**small(), **adamw()}
+    set_settings(cfg, decay_epochs=[5])
+    assert [rate["type"] for rate in cfg["param_scheduler"]] == [
+        "LinearLR",
+        "MultiStepLR",
+    ]
+    assert cfg["param_scheduler"][1]["gamma"] == 0.1
+
+
+def test_a_factor_alone_keeps_the_epochs_and_no_warm_up_is_none():
+    cfg = small()
+    change(cfg["param_scheduler"], gamma=0.1)
+    cfg["param_scheduler"][1]["gamma"] = 0.1
+    set_settings(cfg, decay_factor=0.5, warmup=0)
+    (falls,) = cfg["param_scheduler"]
+    assert (falls["milestones"], falls["gamma"]) == ([8, 11], 0.5)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ModelError, match=r"f1.*coco or voc"):
+        set_settings(small(), metric="f1")

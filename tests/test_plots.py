@@ -1,4 +1,4 @@
-"""Tables by epoch from MMEngine's log: each number is the mean of its epoch."""
+"""Tables by epoch from MMEngine's logs, whose last line of an epoch has its means."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SCORES = {name: n / 16 for n, name in enumerate(NAMES)}
 
 
 def step(epoch, number, loss, **more):
+    """A line of the log: MMEngine's means of the epoch so far."""
     return {
         "base_lr": 0.02,
         "lr": 0.01 * number,
@@ -36,10 +37,11 @@ def validation(epoch, **scores):
     return {**scores, "data_time": 0.3, "time": 0.4, "step": epoch}
 
 
-def write(folder, *lines):
-    log = folder / "scalars.json"
+def write(folder, *lines, run="20260101_000000"):
+    log = folder / "a b" / run / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_stats(log, str(folder / "a b.train_stats"), ["bbox", "segm"])
+    write_stats(folder / "a b", ["bbox", "segm"])
     return folder
 
 
@@ -60,13 +62,26 @@ def two_epochs(tmp_path):
     )
 
 
-def test_each_row_is_the_mean_of_an_epoch(two_epochs):
+def test_each_row_is_the_last_that_is_said_of_an_epoch(two_epochs):
     losses = table(two_epochs, "train")
     assert losses["epoch"].tolist() == [1, 2]
-    assert losses["loss"].tolist() == [3.0, 0.75]
-    assert losses["loss_mask"].tolist() == [2.25, 0.5625]
-    assert losses["lr"].tolist() == pytest.approx([0.015, 0.035])
+    assert losses["loss"].tolist() == [2.0, 0.5]
+    assert losses["loss_mask"].tolist() == [1.5, 0.375]
     assert losses["memory"].tolist() == [0, 0], "without a GPU"
+
+
+def test_what_was_broken_off_is_replaced_by_what_went_on(tmp_path):
+    write(tmp_path, step(1, 2, 4.0), validation(1), step(2, 3, 9.0))
+    write(
+        tmp_path,
+        validation(1, **SCORES),
+        step(2, 4, 2.0),
+        validation(2),
+        run="20260101_000001",
+    )
+    assert table(tmp_path, "train")["loss"].tolist() == [4.0, 2.0]
+    assert table(tmp_path, "valid")["step"].tolist() == [1, 2]
+    assert table(tmp_path, "valid")["coco/segm_mAP"].tolist() == [0.375, 0]
 
 
 def test_the_columns_are_in_the_order_of_the_tutorial(two_epochs):
@@ -91,7 +106,7 @@ def test_without_validation_there_is_no_table_of_it(tmp_path):
     write(tmp_path, step(1, 1, 4.0), step(2, 2, 2.0))
     made = {p.name for p in tmp_path.iterdir()}
     names = {"a b.train_stats.train.txt", "a b.train_stats.train.png"}
-    assert made == {"scalars.json", *names}
+    assert made == {"a b", *names}
 
 
 def test_an_epoch_that_found_nothing_counts_as_zero(tmp_path):
@@ -108,7 +123,7 @@ def test_an_epoch_that_found_nothing_counts_as_zero(tmp_path):
 
 def test_the_memory_of_a_gpu_is_kept(tmp_path):
     write(tmp_path, step(1, 1, 4.0, memory=900), step(1, 2, 2.0, memory=1100))
-    assert table(tmp_path, "train")["memory"].tolist() == [1000]
+    assert table(tmp_path, "train")["memory"].tolist() == [1100]
 
 
 def test_a_training_that_found_nothing_at_all_has_its_table(tmp_path):
@@ -124,4 +139,4 @@ def test_a_log_without_parameter_groups_has_no_base_rate(tmp_path):
     for line in lines:
         del line["base_lr"]
     write(tmp_path, *lines)
-    assert table(tmp_path, "train")["loss"].tolist() == [3.0]
+    assert table(tmp_path, "train")["loss"].tolist() == [2.0]

@@ -27,6 +27,8 @@ def create_model(
     model: PathLike = "",
     labels: PathLike | Sequence[str] | None = None,
     task: str | None = None,
+    *,
+    trust_weights: bool = DEFAULTS["trust_weights"],
 ) -> Model:
     """Makes a model from an architecture, or from weights that were trained before.
 
@@ -35,12 +37,13 @@ def create_model(
             weights (.pth) with their configuration beside them. Mask R-CNN where left out.
         labels: A label file, or the class names themselves; weights know theirs.
         task: "segm" for masks and boxes, "det" for boxes; an architecture knows its own.
+        trust_weights: Whether a file of weights may hold anything, and so run code.
 
     Raises:
         ModelError: No such architecture or weights, or no labels.
         InstallError: MMDetection is not installed.
     """
-    return Model(model, labels, task)
+    return Model(model, labels, task, trust_weights)
 
 
 class Model:
@@ -58,8 +61,10 @@ class Model:
         model: PathLike = "",
         labels: PathLike | Sequence[str] | None = None,
         task: str | None = None,
+        trust_weights: bool = DEFAULTS["trust_weights"],
     ) -> None:
         require_mmdet()
+        self.trust_weights = trust_weights
         self.name = str(model) or MODELS[task or "segm"]
         self.classes: list[str]
         self.task: str
@@ -114,13 +119,28 @@ class Model:
         *,
         output_weights: PathLike,
         epoch: int = DEFAULTS["epoch"],
-        batch_size: int = DEFAULTS["batch_size"],
+        batch_size: int | str = DEFAULTS["batch_size"],
         num_workers: int = DEFAULTS["num_workers"],
         lr: float | None = DEFAULTS["lr"],
         image_size: int | None = DEFAULTS["image_size"],
         weights: str = DEFAULTS["weights"],
         seed: int = DEFAULTS["seed"],
         device: str = DEFAULTS["device"],
+        resume: bool = DEFAULTS["resume"],
+        early_stop: int | None = DEFAULTS["early_stop"],
+        amp: bool = DEFAULTS["amp"],
+        accumulate: int = DEFAULTS["accumulate"],
+        tensorboard: bool = DEFAULTS["tensorboard"],
+        set: Sequence[str] = tuple(DEFAULTS["set"]),
+        print_config: bool = DEFAULTS["print_config"],
+        trust_weights: bool = DEFAULTS["trust_weights"],
+        frozen_stages: int | None = None,
+        warmup: int | None = None,
+        decay_epochs: Sequence[int] | None = None,
+        decay_factor: float | None = None,
+        save_every: int = 1,
+        log_every: int = 50,
+        metric: str = "coco",
         force: bool = False,
         epochs: int | None = None,
     ) -> dict[str, Any] | None:
@@ -132,7 +152,8 @@ class Model:
             test: COCO file that the finished model is evaluated on.
             output_weights: The weights to write, NAME.pth; all else is named after it.
             epoch: How often each image is seen.
-            batch_size: Images in one step.
+            batch_size: Images in one step of one process; "auto" is as many as the GPU holds,
+                at most a tenth of all.
             num_workers: Processes that read images; 0 reads in this one.
             lr: Learning rate; None fits the architecture's own to the batch.
             image_size: The size in pixels that stands for the architecture's own (the
@@ -140,8 +161,28 @@ class Model:
             weights: Where it starts from: "coco", "imagenet", "none", a file or a URL.
             seed: Of all that is random.
             device: "auto", "cpu" or "cuda:0".
+            resume: Whether to go on from the newest checkpoint of the workspace, if there
+                is one. The other arguments must be those that it was begun with.
+            early_stop: Ends after so many epochs without a better AP on `valid`.
+            amp: Mixed precision, where the device has it: bfloat16, else float16.
+            accumulate: Batches whose gradients make one step together.
+            tensorboard: Whether to log for TensorBoard too, in the workspace.
+            set: Any keys of the configuration, as "optim_wrapper.optimizer.lr=0.01";
+                "+KEY=VALUE" adds one that is not there yet.
+            trust_weights: Whether the weights to start from may be any file, which may run
+                code as it is loaded.
+            print_config: Shows the complete configuration, and does not train.
             force: Whether to replace results that exist.
             epochs: Another name of `epoch`.
+            frozen_stages: Stages of the backbone that do not learn, 0 to 4; None is the
+                architecture's own.
+            warmup: Steps in which the learning rate rises; None: its own, a tenth at most.
+            decay_epochs: Epochs after which the learning rate falls; None: its own.
+            decay_factor: What is left of the learning rate then; None: 0.1, or its own.
+            save_every: Epochs between two checkpoints to resume from.
+            log_every: Steps between two lines of the log.
+            metric: What tells the best epoch: "coco", AP over the IoUs from 0.5 to 0.95,
+                or "voc", AP at an IoU of 0.5.
 
         Returns:
             The statistics of the test set, None without one.
@@ -149,30 +190,25 @@ class Model:
         Raises:
             CvtkError: Data, weights or settings that cannot be used; the message says why.
         """
-        from cvtk.data.check_training import check_annotations
-        from cvtk.data.require import require_images
-        from cvtk.engine.build import build_config
-        from cvtk.engine.decisions import decisions
-        from cvtk.engine.predict import list_images
+        from cvtk.engine.processes import join_processes
         from cvtk.engine.train import run_training
-        from cvtk.engine.weights import pick_device, start_weights
+        from cvtk.engine.weights import pick_device, safe_types
 
         output, place = Path(output_weights), pick_device(device)
         if output.suffix != ".pth":
             raise FileError(
                 f"{output} does not end in .pth.", "Call the weights NAME.pth."
             )
-        _require_free(output, force)
-        sets = {"train": train, "valid": valid, "test": test}
-        for split, file in sets.items():
-            if file:
-                for note in check_annotations(
-                    file, self.classes, self.task, split == "train"
-                ):
-                    print(note)
-                require_images(file)
+        _require_free(output, force or resume or print_config)
+        if tensorboard and not importlib.util.find_spec("tensorboard"):
+            raise InstallError(
+                "tensorboard is not installed.", "Install it: pip install tensorboard"
+            )
         options = {
-            **{split: file and str(file) for split, file in sets.items()},
+            **{
+                split: file and str(file)
+                for split, file in (("train", train), ("valid", valid), ("test", test))
+            },
             "task": self.task,
             "output_weights": str(output),
             "epoch": epochs or epoch,
@@ -182,27 +218,88 @@ class Model:
             "image_size": image_size,
             "weights": weights,
             "seed": seed,
+            "device": place,
+            "resume": resume,
+            "early_stop": early_stop,
+            "amp": amp,
+            "accumulate": accumulate,
+            "tensorboard": tensorboard,
+            "set": list(set),
+            "trust_weights": trust_weights,
         }
         with quiet():
-            own, file = self._adapted(output.with_suffix(""), place)
-            cfg = build_config(str(file), self.classes, options)
-            steps = -(-len(list_images(train)) // batch_size)
-            cfg.decisions = decisions(own, cfg.to_dict(), {**options, "steps": steps})
-        if weights not in ("none", "imagenet"):
-            cfg.load_from = start_weights(cfg, self.config, weights)
-        console = sys.stdout
-        with quiet():
             from mmdet.visualization import DetLocalVisualizer
+            from mmengine import dist
 
+            place = options["device"] = join_processes(place)
+        settings = {
+            "frozen_stages": frozen_stages,
+            "warmup": warmup,
+            "decay_epochs": decay_epochs,
+            "decay_factor": decay_factor,
+            "save_every": save_every,
+            "log_every": log_every,
+            "metric": metric,
+        }
+        main = dist.is_main_process()
+        built = [self._configured(options, settings, print_config) if main else None]
+        dist.broadcast_object_list(built)
+        cfg: Any = built[0]
+        if print_config:
+            print(cfg.pretty_text if main else "")
+            return None
+        console = sys.stdout if main else io.StringIO()
+        with quiet(), safe_types():
             # MMEngine's is one for all; a second training would write to the first's log.
             DetLocalVisualizer._instance_dict.clear()
-            run_training(cfg, output, place, console)
+            run_training(cfg, options, console)
+        if not main:  # the first process does the rest
+            return None
         self._networks.clear()
         self._open(output)
         if not test:
             return None
         folder = output.with_suffix("")
         return self._evaluate(test, folder, Path(f"{folder}.test_stats.json"), device)
+
+    def _configured(
+        self, options: dict[str, Any], settings: dict[str, Any], print_config: bool
+    ) -> Any:
+        """The configuration for data that were checked, with the weights to start from."""
+        from mmengine import dist
+
+        from cvtk.config import set_keys, set_settings
+        from cvtk.data.check_training import check_annotations
+        from cvtk.data.require import require_images
+        from cvtk.engine.build import build_config
+        from cvtk.engine.decisions import decisions
+        from cvtk.engine.weights import newest_checkpoint, start_weights
+
+        for split in ("train", "valid", "test"):
+            if options[split]:
+                for note in check_annotations(
+                    options[split], self.classes, self.task, split == "train"
+                ):
+                    print(note)
+                require_images(options[split])
+        output = Path(options["output_weights"])
+        with quiet():
+            own, file = self._adapted(output.with_suffix(""), options["device"])
+            cfg = build_config(str(file), self.classes, {**options, "set": []})
+            set_settings(cfg, **settings)
+            set_keys(cfg._cfg_dict, options["set"])  # whose word is the last
+            processes = {"processes": dist.get_world_size()}
+            cfg.decisions = decisions(own, cfg.to_dict(), {**options, **processes})
+        if options["amp"] and cfg.optim_wrapper.type != "AmpOptimWrapper":
+            print(f"No mixed precision: {options['device']} does not have it.")
+        if cfg.resume:
+            cfg.load_from = newest_checkpoint(cfg.work_dir)
+            print(f"Goes on from {cfg.load_from}.")
+        elif options["weights"] not in ("none", "imagenet") and not print_config:
+            cfg.load_from = start_weights(
+                cfg, self.config, options["weights"], options["trust_weights"]
+            )
+        return cfg
 
     def _adapted(self, workspace: Path, device: str) -> tuple[dict[str, Any], Path]:
         """The architecture's own configuration; of a few, without what nobody has data for."""
@@ -212,11 +309,10 @@ class Model:
 
         own = Config.fromfile(self.config, import_custom_modules=False)
         fitted = own.to_dict()
-        notes = adapt(fitted, device)
-        if not notes:
-            return fitted, self.config
-        for note in notes:
+        for note in adapt(fitted, device):
             print(note, file=sys.stderr)
+        if fitted == own.to_dict():
+            return fitted, self.config
         file = workspace / "architecture" / self.config.name
         file.parent.mkdir(parents=True, exist_ok=True)
         Config(fitted).dump(file)
@@ -227,7 +323,7 @@ class Model:
         data: PathLike,
         output: PathLike | None = None,
         *,
-        device: str = "auto",
+        device: str = DEFAULTS["device"],
         force: bool = False,
     ) -> dict[str, Any]:
         """COCO's AP and AR of the weights on an annotated set, overall and by class.
@@ -333,7 +429,9 @@ class Model:
         images, place = find_images(data), pick_device(device)
         if place not in self._networks:
             with quiet():
-                self._networks[place] = load_model(self.weights, place)
+                self._networks[place] = load_model(
+                    self.weights, place, self.trust_weights
+                )
         found = predict(self._networks[place], list(images), batch_size)
         for path, sample in found:
             result = to_result(

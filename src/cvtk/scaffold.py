@@ -18,8 +18,21 @@ TITLES = {"segm": "Instance segmentation", "det": "Object detection"}
 # What a vanilla script carries of this package, in reading order: module -> names.
 EMBEDDED = (
     ("data/prepare.py", "prepare_annotations"),
-    ("config.py", "walk", "set_model", "set_image_size", "set_data", "set_schedule"),
+    (
+        "config.py",
+        *(
+            "walk",
+            "change",
+            "set_model",
+            "set_image_size",
+            "set_data",
+            "set_schedule",
+            "set_keys",
+        ),
+    ),
+    ("engine/batch.py", "fit_batch"),
     ("engine/build.py", "build_config"),
+    ("engine/processes.py", "join_processes"),
     ("engine/progress.py", "show_progress"),
     ("plots.py", "write_stats"),
     ("engine/train.py", "run_training"),
@@ -39,9 +52,12 @@ import mmengine
 import torch
 import warnings
 from pathlib import Path
-from mmdet.apis import inference_detector, init_detector
+from mmdet.apis import inference_detector
 from mmdet.registry import MODELS
 from mmdet.registry import VISUALIZERS
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 """
 
 

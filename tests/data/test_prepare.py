@@ -65,7 +65,7 @@ def test_mmdetection_gives_each_instance_its_own_name(labels, tmp_path):
         for n, name in truth.items()
     ]
     fields, _ = prepared(write(tmp_path, items), labels)
-    image = datasets.CocoDataset(**fields, pipeline=[]).get_data_info(0)
+    image = datasets.CocoDataset(pipeline=[], **fields).get_data_info(0)
     names = {i["bbox"][0]: labels[i["bbox_label"]] for i in image["instances"]}
     assert names == truth
 

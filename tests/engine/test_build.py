@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mmengine.runner import set_random_seed
 
 from cvtk.config import walk
 from cvtk.engine.build import build_config
+from cvtk.errors import ModelError
+from cvtk.scaffold import render
 
 RTMDET_INS = "rtmdet-ins_tiny_8xb32-300e_coco"
 MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"
@@ -37,6 +40,13 @@ def built(demo, tmp_path):
             "image_size": 96,
             "weights": "none",
             "seed": 3,
+            "device": "cpu",
+            "resume": False,
+            "early_stop": None,
+            "amp": False,
+            "accumulate": 1,
+            "tensorboard": False,
+            "set": [],
         }
         classes = demo.label.read_text().split()
         return build_config(model, classes, {**options, **changes})
@@ -165,7 +175,6 @@ def test_what_training_needs_is_set(built, demo):
 def test_without_validation_there_is_none(built):
     cfg = built(valid=None)
     assert cfg.val_dataloader is cfg.val_evaluator is cfg.val_cfg is None
-    assert "save_best" not in cfg.default_hooks.checkpoint
 
 
 def test_detection_is_judged_by_boxes(built):
@@ -216,3 +225,66 @@ def test_it_reloads_from_its_file(built, tmp_path):
     cfg = built()
     cfg.dump(tmp_path / "a.py")
     assert Config.fromfile(tmp_path / "a.py").to_dict() == cfg.to_dict()
+
+
+def test_without_validation_no_epoch_is_better(built):
+    with pytest.raises(ModelError, match=r"--early_stop needs --valid"):
+        built(early_stop=4, valid=None)
+
+
+def test_mixed_precision_where_there_is_a_gpu(built):
+    wrapper = built(amp=True, device="cuda").optim_wrapper
+    assert wrapper.type == "AmpOptimWrapper"
+    assert wrapper.dtype in ("bfloat16", "float16")
+    assert built(amp=True).optim_wrapper.type == "OptimWrapper", "not on a CPU"
+
+
+def test_batches_that_make_a_step_together_count_as_one(built):
+    cfg = built(accumulate=8)
+    assert cfg.optim_wrapper.accumulative_counts == 8
+    # RTMDet's 0.004 is for 256 images; here 2 * 8, doubled from scratch
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(
+        0.004 * (16 / 256) ** 0.5 * 2
+    )
+    assert built().optim_wrapper.accumulative_counts == 1
+
+
+def test_a_log_for_tensorboard(built):
+    kinds = [
+        backend.type for backend in built(tensorboard=True).visualizer.vis_backends
+    ]
+    assert kinds == ["LocalVisBackend", "TensorboardVisBackend"]
+
+
+def test_auto_is_four_images_without_a_gpu(built):
+    assert built(batch_size="auto").train_dataloader.batch_size == 4
+
+
+def test_set_has_the_last_word(built):
+    cfg = built(lr=0.1, set=["optim_wrapper.optimizer.lr=0.3", "randomness.seed=9"])
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.randomness.seed) == (0.3, 9)
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "train_pipeline", "base_lr"])
+def test_what_would_do_nothing_cannot_be_set(name, built):
+    # variables of MMDetection's files: others were made from them already
+    with pytest.raises(ModelError, match=name):
+        built(set=[f"{name}=3"])
+
+
+def test_it_goes_on_only_from_what_there_is(built, tmp_path):
+    assert built(resume=True).resume is False
+    (tmp_path / "out put" / "a" / "last_checkpoint").write_text("epoch_1.pth")
+    assert built(resume=True).resume is True
+    assert built().resume is False
+
+
+def test_the_settings_of_the_scripts_are_keys_of_the_configuration(built):
+    for model in (RTMDET_INS, MASK_RCNN):
+        source = render("segm.py", "segm", model)
+        (lines,) = re.findall(r"SETTINGS = \[\n(.*?)\n\]", source, re.DOTALL)
+        pairs = re.findall(r'"(.*?)"', lines)
+        assert len(pairs) == 7
+        if model == RTMDET_INS:  # its learning rate falls along a cosine
+            pairs = [p for p in pairs if "scheduler.1" not in p]
+        built(model, set=pairs, epoch=24)

@@ -15,6 +15,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from cvtk.engine.progress import show_progress
+from cvtk.errors import ModelError
 
 
 class Terminal(io.StringIO):
@@ -68,6 +69,13 @@ def test_an_epoch_ends_in_a_line_with_its_scores(console):
 def test_a_detector_has_no_mask_ap():
     text = shown(io.StringIO(), runner(20), metrics={"coco/bbox_mAP": 0.5678})
     assert "box AP 0.568" in text and "mask" not in text
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    lost = runner(4)
+    lost.message_hub.update_scalar("train/loss", float("nan"))
+    with pytest.raises(ModelError, match=r"lower --lr"):
+        show_progress(io.StringIO(), lost, batch_idx=3)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -11,8 +11,58 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+from mmengine.config import Config
+
 from cvtk.config import MODELS
+from cvtk.errors import ModelError
 from cvtk.model import create_model
+
+
+@pytest.fixture
+def trained(demo, tmp_path):
+    """Trains a small model, which also reports what it is unsure of."""
+
+    def train(capsys, **options):
+        model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
+        options = {"batch_size": 2, "num_workers": 0, "image_size": 64, **options}
+        model.train(
+            demo.train,
+            demo.valid,
+            output_weights=tmp_path / "out" / "a.pth",
+            weights="none",
+            device="cpu",
+            **options,
+        )
+        table = pd.read_csv(tmp_path / "out" / "a.train_stats.train.txt", sep="\t")
+        return table, capsys.readouterr().out
+
+    return train
+
+
+@pytest.mark.train
+def test_it_ends_where_nothing_gets_better(trained, capsys):
+    # With a learning rate of nothing, no epoch is better than the first.
+    score = ["model.test_cfg.score_thr=0.001"]
+    table, text = trained(capsys, epoch=6, lr=1e-12, early_stop=2, set=score)
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert "No better AP in 2 epochs" in text
+
+
+@pytest.mark.train
+def test_a_training_that_diverges_says_so(trained, capsys):
+    with pytest.raises(ModelError, match=r"lower --lr"):
+        trained(capsys, epoch=3, lr=1e9)
+
+
+@pytest.mark.train
+def test_the_configuration_alone(demo, tmp_path, capsys):
+    model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
+    output = tmp_path / "out" / "a.pth"
+    model.train(demo.train, output_weights=output, print_config=True, device="cpu")
+    text = capsys.readouterr().out
+    cfg = Config.fromstring(text[text.index("custom_hooks") :], ".py")
+    assert cfg.model.bbox_head.num_classes == 3
+    assert not output.exists()
 
 
 @pytest.mark.train

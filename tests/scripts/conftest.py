@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,10 +50,12 @@ def tiny_config(folder: Path, base: str) -> Path:
     return path
 
 
-def command(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script as a user does."""
+def command(
+    script: Path, *arguments: str, start: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script as a user does, or by another `start`, e.g. torchrun's."""
     return subprocess.run(
-        [sys.executable, script.name, *arguments],
+        [sys.executable, *(start or [script.name]), *arguments],
         cwd=script.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
         capture_output=True,

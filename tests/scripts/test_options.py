@@ -11,13 +11,13 @@ import pytest
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.config import DEFAULTS
-from cvtk.model import Model
+from cvtk.model import Model, create_model
 from cvtk.scaffold import create_script
 
 KINDS = [(task, mode) for task in ("segm", "det") for mode in ("helper", "vanilla")]
 COMMANDS = {
     "train": "label l.txt train a.json valid b.json test c.json output_weights w.pth epoch 5"
-    " batch_size 3 num_workers 1 lr 0.01 image_size 64 weights none seed 7 device cpu",
+    " batch_size 3 num_workers 1 lr 0.01 image_size 64 weights none seed 7 device cpu early_stop 3 accumulate 2",
     "evaluate": "label l.txt data a.json model_weights w.pth output out device cpu",
     "inference": "label l.txt data a.json model_weights w.pth output out score 0.5"
     " batch_size 2 device cpu",
@@ -78,7 +78,9 @@ def test_underscores_and_hyphens_mean_the_same(command, scripts, monkeypatch, tm
     assert all(options == seen[0] for options in seen)
     words = COMMANDS[command].split()
     given = dict(zip(words[::2], words[1::2], strict=True))
-    assert {k: str(v) for k, v in seen[0].items() if k != "force"} == given
+    flags = {"force", "trust_weights", "resume", "amp", "tensorboard", "print_config"}
+    rest = {k: v for k, v in seen[0].items() if k not in flags | {"set"}}
+    assert {k: str(v) for k, v in rest.items()} == given
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -122,6 +124,27 @@ def test_the_help_is_the_same(command, scripts, monkeypatch, capsys):
         assert f"--{name}" in text
 
 
+def test_what_is_said_twice_is_a_list(scripts, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    twice = [*spelt("train", "_", REQUIRED["train"]), "--set", "a=1", "--set", "b=2"]
+    for script in scripts.values():
+        assert told(script, monkeypatch, "train", twice)["set"] == ["a=1", "b=2"]
+        # and it is not kept for the next time
+        few = spelt("train", "_", REQUIRED["train"])
+        assert told(script, monkeypatch, "train", few)["set"] == []
+
+
+def test_the_batch_size_is_a_number_or_auto(scripts, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = spelt("train", "_", REQUIRED["train"])
+    for script in scripts.values():
+        options = told(script, monkeypatch, "train", [*few, "--batch_size", "auto"])
+        assert options["batch_size"] == "auto"
+        with pytest.raises(SystemExit):
+            told(script, monkeypatch, "train", [*few, "--batch_size", "some"])
+        assert "--batch_size" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "method"),
     [("train", "train"), ("evaluate", "evaluate"), ("inference", "predict_to_files")],
@@ -133,7 +156,11 @@ def test_the_library_takes_the_same_with_the_same_defaults(
     few = spelt(command, "_", REQUIRED[command])
     options = told(scripts["segm", "helper"], monkeypatch, command, few)
     parameters = inspect.signature(getattr(Model, method)).parameters
+    if command != "train":  # there the model is made from the weights
+        made = inspect.signature(create_model).parameters
+        assert made["trust_weights"].default == options.pop("trust_weights")
     for name in options.keys() - {"label", "model_weights"}:
         if name not in REQUIRED[command]:
-            assert parameters[name].default == options[name], name
+            default = parameters[name].default
+            assert (list(default) if name == "set" else default) == options[name], name
         assert name in parameters

@@ -15,13 +15,15 @@ def decisions(
     Args:
         old: As MMDetection has it.
         new: As it will train.
-        options: The user's choices, with `steps` an epoch.
+        options: The user's choices.
 
     Returns:
         A sentence for each change of the schedule, the data and the start.
     """
-    epochs, steps = options["epoch"], options["epoch"] * options["steps"]
-    notes = [f"{epochs} epochs of {options['steps']} steps, {steps} steps in all."]
+    epochs, steps = options["epoch"], new["log_processor"]["window_size"]
+    notes = [f"{epochs} epochs of {steps} steps, {epochs * steps} steps in all."]
+    images = new["train_dataloader"]["batch_size"] * options["accumulate"]
+    images *= options["processes"]
     rates = [c["optim_wrapper"]["optimizer"]["lr"] for c in (old, new)]
     if options["lr"]:
         notes.append(f"Learning rate {rates[1]:g}, as asked for.")
@@ -31,7 +33,7 @@ def decisions(
         scratch = options["weights"] == "none" and kind != "SGD"
         notes.append(
             f"Learning rate {rates[1]:g} instead of {rates[0]:g}: changed {rule} the batch"
-            f" of {options['batch_size']}{', and doubled to train from scratch' if scratch else ''}."
+            f" of {images}{', and doubled to train from scratch' if scratch else ''}."
         )
     notes += _schedule(old, new)
     for before, after in zip(_hooks(old), _hooks(new), strict=False):

@@ -16,7 +16,7 @@ from cvtk.errors import FileError
 from cvtk.results import Result
 
 
-def load_model(weights: str | Path, device: str) -> Any:
+def load_model(weights: str | Path, device: str, trust: bool = False) -> Any:
     """The trained network, with its configuration (beside the weights) as `model.cfg`."""
     import mmdet.datasets  # noqa: F401 - registers how images are read
     from mmdet.registry import MODELS
@@ -26,7 +26,7 @@ def load_model(weights: str | Path, device: str) -> Any:
     cfg = Config.fromfile(Path(weights).with_suffix(".py"))
     init_default_scope("mmdet")
     model = MODELS.build(cfg.model)
-    model.load_state_dict(read_weights(weights)["state_dict"])
+    model.load_state_dict(read_weights(weights, trust)["state_dict"])
     model.cfg, model.dataset_meta = cfg, cfg.test_dataloader.dataset.metainfo
     return model.to(device).eval()
 

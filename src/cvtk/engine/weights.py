@@ -11,11 +11,11 @@ from typing import Any
 from cvtk.errors import ModelError
 
 
-def read_weights(file: str | Path) -> dict[str, Any]:
-    """Loads a checkpoint without running code that it may carry.
+def safe_types() -> contextlib.AbstractContextManager[Any]:
+    """Lets PyTorch's `weights_only` read MMEngine's own checkpoints.
 
-    PyTorch's `weights_only` takes tensors and plain values. MMEngine's own checkpoints
-    also hold the history of the losses, so the types of that are allowed by name.
+    `weights_only` takes tensors and plain values. MMEngine's checkpoints also hold the
+    history of the losses, so the types of that are allowed by name, and no others.
     """
     import numpy as np
     import torch
@@ -31,17 +31,33 @@ def read_weights(file: str | Path) -> dict[str, Any]:
     allowed += [core.multiarray._reconstruct, core.multiarray.scalar]
     allowed += [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "U1")]
     # PyTorch before 2.5 has no such list: it takes plain weights only
-    guard = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
+    guard: Any = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
+    return guard(allowed)  # type: ignore[no-any-return]
+
+
+def read_weights(file: str | Path, trust: bool = False) -> dict[str, Any]:
+    """Loads a checkpoint without running code that it may carry.
+
+    Args:
+        file: The checkpoint.
+        trust: Whether it may hold anything, and so run code as it is loaded.
+
+    Raises:
+        ModelError: There is none, or it holds more than weights; the message names what.
+    """
+    import torch
+
     try:
-        with guard(allowed):
-            weights = torch.load(file, map_location="cpu", weights_only=True)
+        with safe_types():
+            weights = torch.load(file, map_location="cpu", weights_only=not trust)
     except FileNotFoundError:
         raise ModelError(f"There are no weights at {file}.") from None
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it would run {refused[1]}" if refused else "it is no file of weights"
         raise ModelError(
-            f"{file} was not loaded: {reason}, or it is damaged."
+            f"{file} was not loaded: {reason}, or it is damaged.",
+            "If you trust who made it: --trust_weights." if refused else "",
         ) from None
     return weights if "state_dict" in weights else {"state_dict": weights}
 
@@ -78,13 +94,14 @@ def find_weights(config: Path, weights: str) -> str:
     return str(file)
 
 
-def start_weights(cfg: Any, config: Path, weights: str) -> str:
+def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> str:
     """Writes the weights to start from, without the parts for other classes; says so.
 
     Args:
         cfg: The complete configuration.
         config: The architecture's own file.
         weights: "coco", a file or a URL.
+        trust: Whether the file may hold anything; see `read_weights`.
 
     Returns:
         The file, in the workspace.
@@ -97,7 +114,7 @@ def start_weights(cfg: Any, config: Path, weights: str) -> str:
     from mmengine.registry import init_default_scope
 
     file = find_weights(config, weights)
-    state = read_weights(file)["state_dict"]
+    state = read_weights(file, trust)["state_dict"]
     init_default_scope("mmdet")
     own = MODELS.build(cfg.model).state_dict()
     fits = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
@@ -112,6 +129,29 @@ def start_weights(cfg: Any, config: Path, weights: str) -> str:
     output = Path(cfg.work_dir, "start.pth")
     torch.save({"state_dict": fits}, output)
     return str(output)
+
+
+def newest_checkpoint(workspace: str | Path) -> str:
+    """The newest checkpoint that a training can go on from.
+
+    A process that is killed as it writes leaves a part of one; that is passed over.
+
+    Raises:
+        ModelError: There is none that can be read.
+    """
+    import torch
+
+    # PyTorch before 2.5 cannot be told of types; these files are of this program's own
+    trust = not hasattr(torch.serialization, "safe_globals")
+    files = Path(workspace).glob("epoch_*.pth")
+    for file in sorted(files, key=lambda f: int(f.stem[6:]), reverse=True):
+        with contextlib.suppress(ModelError):
+            if "optimizer" in read_weights(file, trust):
+                return str(file)
+    raise ModelError(
+        f"There is no checkpoint in {workspace} that can be read.",
+        "Start anew, without --resume and with --force.",
+    )
 
 
 def pick_device(device: str) -> str:

@@ -1,0 +1,142 @@
+"""A training that is killed in the middle of an epoch goes on from the last completed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+import torch
+
+from cvtk.engine.weights import read_weights
+from cvtk.scaffold import create_script
+
+MODEL = "rtmdet_tiny_8xb32-300e_coco"
+EPOCHS = 5
+
+
+@pytest.fixture(scope="module")
+def train(demo, tmp_path_factory):
+    """Starts a training of five epochs; `mode` tells which script."""
+    folder = tmp_path_factory.mktemp("resume")
+    for mode in ("helper", "vanilla"):
+        script = folder / f"{mode}.py"
+        create_script(script, "det", MODEL, vanilla=mode == "vanilla")
+
+    def start(mode, name, *more):
+        data = ["--label", demo.label, "--train", demo.train, "--valid", demo.valid]
+        options = f"--epoch {EPOCHS} --batch_size 2 --num_workers 0 --image_size 64"
+        options += f" --weights none --device cpu --output_weights {name}/a.pth"
+        log = (folder / f"{name}.log").open("w")
+        return subprocess.Popen(
+            [
+                *(sys.executable, f"{mode}.py", "train"),
+                *map(str, data),
+                *options.split(),
+                *more,
+            ],
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ), folder / name
+
+    return start
+
+
+def finished(process, folder):
+    assert process.wait(300) == 0, folder.with_suffix(".log").read_text()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(train):
+    return finished(*train("helper", "unbroken"))
+
+
+def kill_in_the_third_epoch(process, folder):
+    """SIGKILL, when two epochs are done and steps of the third have been made."""
+    checkpoint = folder / "a" / "epoch_2.pth"
+    for _ in range(2000):
+        if checkpoint.exists() and "epoch 2/" in folder.with_suffix(".log").read_text():
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert "epoch 2/" in folder.with_suffix(".log").read_text()
+    assert not (folder / "a.pth").exists()
+
+
+def last(folder):
+    return torch.load(
+        folder / "a" / f"epoch_{EPOCHS}.pth", map_location="cpu", weights_only=False
+    )
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("mode", ["helper", "vanilla"])
+def test_after_a_kill_it_goes_on_as_if_unbroken(mode, train, unbroken):
+    process, folder = train(mode, f"broken_{mode}")
+    kill_in_the_third_epoch(process, folder)
+    finished(*train(mode, f"broken_{mode}", "--resume"))
+    if mode == "helper":
+        text = folder.with_suffix(".log").read_text()
+        assert "Goes on from" in text and "epoch 1/" not in text
+
+    for split, column in (("train", "epoch"), ("valid", "step")):
+        one, two = (
+            pd.read_csv(f / f"a.train_stats.{split}.txt", sep="\t")
+            for f in (unbroken, folder)
+        )
+        assert two[column].tolist() == list(range(1, EPOCHS + 1))
+        assert list(one) == list(two)
+        if split == "train":
+            assert two["lr"].tolist() == pytest.approx(one["lr"].tolist())
+            # the first two epochs are those that were made before
+            assert two["loss"][:2].tolist() == pytest.approx(one["loss"][:2].tolist())
+
+    one, two = last(unbroken), last(folder)
+    assert (two["meta"]["epoch"], two["meta"]["iter"]) == (
+        one["meta"]["epoch"],
+        one["meta"]["iter"],
+    )
+    assert two["param_schedulers"] == one["param_schedulers"]
+    steps = [
+        {float(s["step"]) for s in c["optimizer"]["state"].values()} for c in (one, two)
+    ]
+    assert steps[0] == steps[1] == {one["meta"]["iter"]}
+
+    # the best is that of all epochs, those before the kill too
+    scores = pd.read_csv(folder / "a.train_stats.valid.txt", sep="\t")
+    best = two["message_hub"]["runtime_info"].get("best_score")
+    if best is not None:
+        assert best == pytest.approx(scores["coco/bbox_mAP"].max())
+    weights = read_weights(folder / "a.pth")["state_dict"]
+    assert all(torch.isfinite(v).all() for v in weights.values())
+
+
+@pytest.mark.train
+def test_where_nothing_was_begun_it_starts(train):
+    folder = finished(*train("helper", "new", "--resume", "--epoch", "1"))
+    assert (folder / "a.pth").is_file()
+
+
+@pytest.mark.train
+def test_a_checkpoint_that_was_cut_off_is_passed_over(train, unbroken, tmp_path):
+    from cvtk.engine.weights import newest_checkpoint
+    from cvtk.errors import ModelError
+
+    whole = unbroken / "a" / f"epoch_{EPOCHS}.pth"
+    (tmp_path / "epoch_9.pth").write_bytes(whole.read_bytes())
+    (tmp_path / "epoch_10.pth").write_bytes(whole.read_bytes()[:5000])
+    assert newest_checkpoint(tmp_path) == str(tmp_path / "epoch_9.pth")
+    (tmp_path / "epoch_9.pth").unlink()
+    with pytest.raises(ModelError, match="--force"):
+        newest_checkpoint(tmp_path)
