@@ -273,7 +273,11 @@ class Model:
         from cvtk.data.require import require_images
         from cvtk.engine.build import build_config
         from cvtk.engine.decisions import decisions
-        from cvtk.engine.weights import newest_checkpoint, start_weights
+        from cvtk.engine.weights import (
+            fetch_backbones,
+            newest_checkpoint,
+            start_weights,
+        )
 
         for split in ("train", "valid", "test"):
             if options[split]:
@@ -295,7 +299,9 @@ class Model:
         if cfg.resume:
             cfg.load_from = newest_checkpoint(cfg.work_dir)
             print(f"Goes on from {cfg.load_from}.")
-        elif options["weights"] not in ("none", "imagenet") and not print_config:
+        elif options["weights"] == "imagenet" and not print_config:
+            fetch_backbones(cfg, options["trust_weights"])
+        elif options["weights"] != "none" and not print_config:
             cfg.load_from = start_weights(
                 cfg, self.config, options["weights"], options["trust_weights"]
             )

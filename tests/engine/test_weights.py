@@ -17,7 +17,13 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import torch
 
 from cvtk.config import set_model
-from cvtk.engine.weights import find_weights, pick_device, read_weights, start_weights
+from cvtk.engine.weights import (
+    fetch_backbones,
+    find_weights,
+    pick_device,
+    read_weights,
+    start_weights,
+)
 from cvtk.errors import ModelError
 
 
@@ -71,6 +77,16 @@ def test_code_in_weights_does_not_run(how, tmp_path):
     assert not target.exists()
     pickle.loads(pickle.dumps(content))
     assert target.exists(), "or this test shows nothing"
+
+
+def test_who_is_trusted_may_run_code(tmp_path):
+    file, target = tmp_path / "evil.pth", tmp_path / "made"
+    torch.save({"state_dict": {}, "meta": Bomb(target)}, file)
+    with pytest.raises(ModelError, match=r"mkdir.*--trust_weights"):
+        read_weights(file)
+    assert not target.exists()
+    read_weights(file, trust=True)
+    assert target.exists()
 
 
 def test_getattr_reaches_nothing_but_the_history(tmp_path):
@@ -165,6 +181,48 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     assert "backbone.stem" in text, "it names parts that are missing"
     assert "--weights none" in text and "\n" not in text
     assert not (tmp_path / "start.pth").exists()
+
+
+# A backbone that was trained on ImageNet
+
+
+def backbone(checkpoint):
+    from mmengine.config import Config
+
+    start = {"type": "Pretrained", "checkpoint": str(checkpoint)}
+    return Config({"model": {"backbone": {"type": "ResNet", "init_cfg": start}}})
+
+
+def test_a_backbone_is_opened_as_safely_as_other_weights(tmp_path):
+    file, target = tmp_path / "evil.pth", tmp_path / "hacked"
+    torch.save({"state_dict": {}, "meta": Bomb(target)}, file)
+    with pytest.raises(ModelError, match="mkdir"):
+        fetch_backbones(backbone(file))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("torchvision://resnet50", "resnet50-0676ba61.pth"),
+        ("open-mmlab://msra/hrnetv2_w18", "hrnetv2_w18-00eb2006.pth"),
+        ("https://example.org/swin-0123abcd.pth", "swin-0123abcd.pth"),
+    ],
+)
+def test_what_was_downloaded_is_used(name, file, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"a": torch.ones(1)}, tmp_path / "checkpoints" / file)
+    cfg = backbone(name)
+    fetch_backbones(cfg)
+    chosen = cfg.model.backbone.init_cfg.checkpoint
+    assert chosen == str(tmp_path / "checkpoints" / file)
+
+
+def test_without_network_the_address_of_the_backbone_is_told(refusing, tmp_path):
+    with pytest.raises(ModelError) as error:
+        fetch_backbones(backbone(refusing))
+    assert refusing in str(error.value)
 
 
 # Downloads, from an address of this machine that nobody listens at

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cvtk.config import walk
 from cvtk.errors import ModelError
 
 
@@ -129,6 +130,34 @@ def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> 
     output = Path(cfg.work_dir, "start.pth")
     torch.save({"state_dict": fits}, output)
     return str(output)
+
+
+def fetch_backbones(cfg: Any, trust: bool = False) -> None:
+    """Puts checked local files in the place of what a network's parts begin with.
+
+    MMEngine would open what it downloads without `weights_only`, if need be.
+
+    Args:
+        cfg: The complete configuration; changed in place.
+        trust: Whether the files may hold anything; see `read_weights`.
+
+    Raises:
+        ModelError: No network, or a file that would run code.
+    """
+    from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
+
+    for part in walk(cfg.model):
+        start = part.get("init_cfg")
+        if not isinstance(start, dict) or start.get("type") != "Pretrained":
+            continue
+        scheme, _, name = start["checkpoint"].partition("://")
+        url = start["checkpoint"]
+        if scheme in ("torchvision", "modelzoo"):
+            url = get_torchvision_models()[name]
+        elif scheme in ("open-mmlab", "openmmlab"):
+            url = get_external_models()[name]
+        start["checkpoint"] = find_weights(Path(name), url)
+        read_weights(start["checkpoint"], trust)
 
 
 def newest_checkpoint(workspace: str | Path) -> str:

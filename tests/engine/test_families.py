@@ -1,0 +1,81 @@
+"""One light entry for each way in which MMDetection finds instances: built, trained a step, used.
+
+The whole catalogue is tried by `make zoo` (docs/zoo-table.md); this is what a change may break.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import shutil
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+from cvtk.model import create_model
+
+# What is tried -> its entry.
+FAMILIES = {
+    "masks by their place in a grid": "solov2-light_r18_fpn_ms-3x_coco",
+    "masks from prototypes": "yolact_r50_1xb8-55e_coco",
+    "masks by filters of their own": "condinst_r50_fpn_ms-poly-90k_coco_instance",
+    "masks by queries": "mask2former_r50_8xb2-lsj-50e_coco",
+    "masks point by point": "point-rend_r50-caffe_fpn_ms-1x_coco",
+    "a cascade, without its semantic maps": "htc_r50_fpn_1x_coco",
+    "a score for the mask": "ms-rcnn_r50-caffe_fpn_1x_coco",
+    "deformable convolution": "mask-rcnn_r50-mdconv-c3-c5_fpn_amp-1x_coco",
+    "carafe's upsampling": "mask-rcnn_r50_fpn-carafe_1x_coco",
+    "normalization across processes": "mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn"
+    "-all_32xb2-ssj-90k_coco",
+}
+
+
+@pytest.fixture(scope="module")
+def two_images(demo, tmp_path_factory):
+    """The first and the last image of the demo set; the last has no objects."""
+    folder = tmp_path_factory.mktemp("two images")
+    coco = json.loads(demo.train.read_text())
+    images = [coco["images"][0], coco["images"][-1]]
+    shutil.copytree(demo.train.parent / "images", folder / "images")
+    kept = [a for a in coco["annotations"] if a["image_id"] == images[0]["id"]]
+    few = {**coco, "images": images, "annotations": kept}
+    (folder / "few.json").write_text(json.dumps(few))
+    return folder / "few.json"
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+def test_it_trains_a_step_and_predicts(name, two_images, demo, tmp_path):
+    model = create_model(name, labels=demo.label, task="segm")
+    model.train(
+        two_images,
+        output_weights=tmp_path / "a.pth",
+        epoch=1,
+        batch_size=2,
+        num_workers=0,
+        image_size=64,
+        weights="none",
+        device="cpu",
+    )
+    losses = pd.read_csv(tmp_path / "a.train_stats.train.txt", sep="\t")
+    assert math.isfinite(losses["loss"].item()) and losses["loss"].item() > 0
+    (image,) = (demo.test.parent / "images").glob("*1.*")
+    (result,) = model.predict(image, score=0.0, device="cpu")
+    for item in result.to_dicts():
+        assert item["mask"].shape == (result.height, result.width)
+        assert item["category"] in model.classes
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mmpretrain") is not None, reason="mmpretrain is installed"
+)
+def test_a_package_that_is_missing_is_named(two_images, demo, tmp_path):
+    from cvtk.errors import InstallError
+
+    name = "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco"
+    model = create_model(name, labels=demo.label)
+    with pytest.raises(InstallError, match=r"pip install onedl-mmpretrain"):
+        model.train(two_images, output_weights=tmp_path / "a.pth", device="cpu")
