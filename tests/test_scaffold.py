@@ -17,7 +17,7 @@ from cvtk.config import MODELS
 from cvtk.errors import CvtkError, FileError
 from cvtk.scaffold import create_script, literal, render
 
-MOST_LINES = {"helper": 120, "vanilla": 600}
+MOST_LINES = {"helper": 120, "vanilla": 660}
 KINDS = [(task, mode) for task in MODELS for mode in MOST_LINES]
 
 ODD = [

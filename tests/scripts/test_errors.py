@@ -245,3 +245,66 @@ def test_images_that_cannot_be_read(data, tmp_path, fails, runs):
     line = fails("inference", model_weights=weights, data=data)
     assert ("images/none.jpg" if data == "list.txt" else data) in line
     assert not (tmp_path / "results/instances.json").exists()
+
+
+# The vanilla script says fewer things, and ends as well without a traceback.
+
+
+@pytest.fixture
+def vanilla(tmp_path, command, demo):
+    """Runs `train` of a vanilla script, and gives the line that it ends with."""
+    script = create_script(tmp_path / "segm.py", "segm", MODEL, vanilla=True)
+    shutil.copytree(demo.folder, tmp_path / "data")
+
+    def run(*more, **changes):
+        options = {
+            "label": "data/label.txt",
+            "train": "data/train/segm.json",
+            "output_weights": "out/fruit.pth",
+            "weights": "none",
+            "device": "cpu",
+            "num_workers": "0",
+            "image_size": "64",
+            **changes,
+        }
+        arguments = [w for k, v in options.items() for w in (f"--{k}", v)]
+        done = command(script, "train", *arguments, *more)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "out/fruit.pth").exists()
+        return done.stderr.strip().splitlines()[-1]
+
+    return run
+
+
+@pytest.mark.train
+def test_vanilla_and_files_that_are_not_there(vanilla, tmp_path):
+    assert "none.txt" in vanilla(label="none.txt")
+    assert "none.json" in vanilla(train="none.json")
+    assert "none.pth" in vanilla(weights="none.pth")
+    next((tmp_path / "data/train/images").iterdir()).unlink()
+    assert "data/train/images" in vanilla()
+
+
+@pytest.mark.train
+def test_vanilla_and_files_that_are_something_else(vanilla, tmp_path):
+    file = tmp_path / "data/train/segm.json"
+    for content in ('{"images": [}', "[]", '{"a": 1}', "{}"):
+        file.write_text(content)
+        assert "data/train/segm.json" in vanilla(), content
+
+
+@pytest.mark.train
+def test_vanilla_and_choices_that_there_are_not(vanilla, tmp_path):
+    assert "'optimzer'" in vanilla("--set", "optim_wrapper.optimzer.lr=1")
+    assert "--early_stop needs --valid" in vanilla(early_stop="3")
+    (tmp_path / "data/label.txt").write_text("apple\n")
+    assert "not among ['apple']" in vanilla()
+
+
+@pytest.mark.train
+def test_vanilla_and_weights_of_another_architecture(vanilla, tmp_path):
+    import torch
+
+    torch.save({"state_dict": {"a": torch.ones(1)}}, tmp_path / "other.pth")
+    assert "other.pth is of another architecture" in vanilla(weights="other.pth")

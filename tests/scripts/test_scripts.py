@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from pycocotools.mask import area as mask_area
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.engine.weights import read_weights
+from cvtk.scaffold import create_script
 
 pytestmark = pytest.mark.train
 
@@ -296,3 +298,42 @@ def test_both_scripts_write_the_same_files(both):
         made = {f for f in files if "cache" not in f}
         lists.append({re.sub(r"\d{8}_\d{6}|-\w{8}(?=\.pth)", "X", f) for f in made})
     assert lists[0] == lists[1]
+
+
+@pytest.mark.train
+def test_both_scripts_go_on_from_weights_of_other_classes(
+    demo, runs, command, tmp_path
+):
+    # Weights for three classes, and a label file with two of them and a new one.
+    names = demo.label.read_text().split()
+    coco = json.loads(demo.train.read_text())
+    for category in coco["categories"]:
+        category["name"] = {names[0]: "new"}.get(category["name"], category["name"])
+    shutil.copytree(demo.train.parent / "images", tmp_path / "images")
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    (tmp_path / "label.txt").write_text("\n".join(["new", *names[1:], "fourth"]))
+    coco["categories"].append({"id": 99, "name": "fourth"})
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    weights = runs("det", "helper").named(".pth")
+    tables, outputs = [], []
+    for mode in ("helper", "vanilla"):
+        script = tmp_path / f"{mode}.py"
+        model = "rtmdet_tiny_8xb32-300e_coco"
+        create_script(script, "det", model, vanilla=mode == "vanilla")
+        options = (
+            "--epoch 1 --batch_size 2 --image_size 96 --num_workers 0 --device cpu"
+        )
+        options += (
+            f" --label label.txt --train train.json --output_weights {mode}/a.pth"
+        )
+        done = command(script, "train", *options.split(), "--weights", str(weights))
+        assert done.returncode == 0, done.stderr
+        table = tmp_path / mode / "a.train_stats.train.txt"
+        tables.append(pd.read_csv(table, sep="\t")["loss"].tolist())
+        outputs.append(done.stdout)
+        start = read_weights(tmp_path / mode / "a" / "start.pth")["state_dict"]
+        own = read_weights(weights)["state_dict"]
+        left = {name.rsplit(".", 1)[0] for name in own.keys() - start.keys()}
+        assert left and all("rtm_cls" in name for name in left), "the classes alone"
+    assert tables[0] == pytest.approx(tables[1], abs=1e-6)
+    assert "new for your classes: bbox_head.rtm_cls" in outputs[0]

@@ -16,7 +16,13 @@ def prepare_annotations(
     from pycocotools import mask as rle
     from pycocotools.coco import COCO
 
-    coco = COCO(str(file))
+    try:
+        coco = COCO(str(file))
+        images = coco.dataset["images"]
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise DataError(f"{file} is not in COCO's format.") from None
+    if not images:
+        raise DataError(f"{file} has no images.")
     names = {i: category["name"] for i, category in coco.cats.items()}
     unknown = {names[a["category_id"]] for a in coco.anns.values()} - {*classes}
     if unknown:
