@@ -77,12 +77,12 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     if dist.get_world_size() > 1:
         cfg["launcher"] = "pytorch"
         if options["device"] == "cpu":  # where there is no SyncBN
-            wrapper: dict[str, Any] = {
+            cfg["model_wrapper_cfg"] = {
                 "type": "MMDistributedDataParallel",
                 "device_ids": None,
+                "broadcast_buffers": False,
+                "find_unused_parameters": cfg.get("find_unused_parameters", False),
             }
-            wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
-            cfg["model_wrapper_cfg"] = {**wrapper, "broadcast_buffers": False}
             change(cfg["model"], type=lambda old: "BN" if "SyncBN" in str(old) else old)
             if "RTMDet" in cfg["model"]["type"]:
                 cfg["model"]["use_syncbn"] = False

@@ -1,0 +1,36 @@
+"""Processes are joined where torchrun or srun has started them, and nowhere else; see tests/scripts for torchrun."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("mmengine", reason="needs MMEngine")
+
+from mmengine import dist
+
+from cvtk.engine.processes import join_processes
+from cvtk.errors import ModelError
+
+# What an interactive shell or a batch script of SLURM has, outside of srun.
+BATCH = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, BATCH, {**BATCH, "SLURM_STEP_NUM_TASKS": "1"}]
+)
+def test_a_process_alone_stays_alone(environment, monkeypatch):
+    for name in ("LOCAL_RANK", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert join_processes("cpu") == "cpu"
+    assert join_processes("cuda:1") == "cuda:1"
+    assert not dist.is_distributed()
+
+
+def test_several_tasks_of_srun_need_gpus(monkeypatch):
+    for name, value in {**BATCH, "SLURM_STEP_NUM_TASKS": "4"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(ModelError, match=r"GPUs.*torchrun"):
+        join_processes("cpu")
