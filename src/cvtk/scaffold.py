@@ -52,7 +52,8 @@ import mmengine
 import torch
 import warnings
 from pathlib import Path
-from mmdet.apis import inference_detector
+from mmcv.transforms import Compose
+from mmengine.dataset import pseudo_collate
 from mmdet.registry import MODELS
 from mmdet.registry import VISUALIZERS
 from mmengine import dist

@@ -11,6 +11,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
 
+from cvtk.config import DEFAULTS
 from cvtk.engine.batch import fit_batch
 from cvtk.engine.build import build_config
 
@@ -23,6 +24,7 @@ def fitted(demo, tmp_path, monkeypatch):
 
     def fit(gpu_mb, images=1000):
         options = {
+            **DEFAULTS,
             "train": str(demo.train),
             "valid": None,
             "test": None,
@@ -31,17 +33,9 @@ def fitted(demo, tmp_path, monkeypatch):
             "epoch": 1,
             "batch_size": 4,
             "num_workers": 0,
-            "lr": None,
             "image_size": 64,
             "weights": "none",
-            "seed": 0,
             "device": "cpu",
-            "resume": False,
-            "early_stop": None,
-            "amp": False,
-            "accumulate": 1,
-            "tensorboard": False,
-            "set": [],
         }
         with redirect_stdout(io.StringIO()):
             classes = demo.label.read_text().split()

@@ -13,7 +13,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from mmengine.runner import set_random_seed
 
-from cvtk.config import walk
+from cvtk.config import DEFAULTS, walk
 from cvtk.engine.build import build_config
 from cvtk.errors import ModelError
 from cvtk.scaffold import render
@@ -28,6 +28,7 @@ def built(demo, tmp_path):
 
     def build(model=RTMDET_INS, **changes):
         options = {
+            **DEFAULTS,
             "train": str(demo.train),
             "valid": str(demo.valid),
             "test": None,
@@ -36,17 +37,10 @@ def built(demo, tmp_path):
             "epoch": 2,
             "batch_size": 2,
             "num_workers": 0,
-            "lr": None,
             "image_size": 96,
             "weights": "none",
             "seed": 3,
             "device": "cpu",
-            "resume": False,
-            "early_stop": None,
-            "amp": False,
-            "accumulate": 1,
-            "tensorboard": False,
-            "set": [],
         }
         classes = demo.label.read_text().split()
         return build_config(model, classes, {**options, **changes})
