@@ -272,7 +272,7 @@ class Model:
         from cvtk.data.check_training import check_annotations
         from cvtk.data.require import require_images
         from cvtk.engine.build import build_config
-        from cvtk.engine.decisions import decisions
+        from cvtk.engine.decisions import crowded, decisions
         from cvtk.engine.weights import (
             fetch_backbones,
             newest_checkpoint,
@@ -294,6 +294,9 @@ class Model:
             set_keys(cfg._cfg_dict, options["set"])  # whose word is the last
             processes = {"processes": dist.get_world_size()}
             cfg.decisions = decisions(own, cfg.to_dict(), {**options, **processes})
+        splits = [split for split in ("train", "valid", "test") if options[split]]
+        for note in crowded(cfg, [f"{cfg.work_dir}/{split}.json" for split in splits]):
+            print(note)
         if options["amp"] and cfg.optim_wrapper.type != "AmpOptimWrapper":
             print(f"No mixed precision: {options['device']} does not have it.")
         if cfg.resume:

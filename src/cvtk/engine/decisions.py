@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from cvtk.config import walk
@@ -62,6 +65,33 @@ def decisions(
         notes.append(
             f"All sizes were scaled for images of {options['image_size']} pixels."
         )
+    return notes
+
+
+def crowded(cfg: dict[str, Any], files: list[str]) -> list[str]:
+    """Says where images hold more objects than the model returns.
+
+    Args:
+        cfg: The complete configuration.
+        files: COCO files, as they were prepared for training.
+
+    Returns:
+        A sentence for each file with such an image.
+    """
+    test = dict(cfg["model"].get("test_cfg") or {})
+    key = "rcnn.max_per_img" if "rcnn" in test else "max_per_img"
+    most = test.get("rcnn", test).get("max_per_img")
+    notes = []
+    for file in files if most else []:
+        coco = json.loads(Path(file).read_text())
+        counts = Counter(item["image_id"] for item in coco["annotations"])
+        number, objects = max(counts.items(), key=lambda c: c[1], default=(None, 0))
+        if objects > most:
+            names = {image["id"]: image["file_name"] for image in coco["images"]}
+            notes.append(
+                f"Note: {names[number]!r} has {objects} objects, and the model returns {most} at"
+                f" most: --set model.test_cfg.{key}={objects * 2} raises that."
+            )
     return notes
 
 
