@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import shutil
@@ -17,7 +18,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import mmdet
 
 import cvtk
-from cvtk.errors import FileError, ModelError
+from cvtk.errors import FileError, InstallError, ModelError
 
 pytestmark = pytest.mark.train
 
@@ -279,3 +280,17 @@ def test_a_second_training_in_one_program_has_its_own_log(
     assert "loss_mask" not in table[0]
     (log,) = trained.weights.with_suffix("").glob("*/vis_data/scalars.json")
     assert len(log.read_text().splitlines()) == 1, "one epoch, as before"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is not None, reason="it is installed"
+)
+def test_tensorboard_is_asked_for_where_it_is_missing(demo, labels, tmp_path):
+    model = cvtk.create_model("rtmdet_tiny_8xb32-300e_coco", labels=labels)
+    with pytest.raises(InstallError, match="pip install tensorboard"):
+        model.train(
+            demo.train,
+            output_weights=tmp_path / "a.pth",
+            tensorboard=True,
+            device="cpu",
+        )

@@ -93,3 +93,25 @@ def test_the_default_model_trains_a_step(demo, tmp_path):
     assert [c for c in losses if "loss" in c or c == "acc"] == expected.split()
     assert all(math.isfinite(v) and v > 0 for v in losses["loss"])
     assert losses["loss_mask"][0] > 0, "its masks, some of them RLE, are learned from"
+
+
+@pytest.mark.train
+def test_nothing_of_an_older_training_is_gone_on_from(trained, capsys, tmp_path):
+    # Four epochs are done; then it is begun anew with two, and broken off before the first ends.
+    table, _ = trained(capsys, epoch=4)
+    workspace = tmp_path / "out" / "a"
+    assert (workspace / "epoch_4.pth").is_file()
+    with pytest.raises(ModelError, match="lower --lr"):
+        trained(capsys, epoch=2, lr=1e9, force=True)
+    assert not list(workspace.glob("epoch_*")), "or --resume would find the older ones"
+    table, _ = trained(capsys, epoch=2, force=True, resume=True)
+    assert table["epoch"].tolist() == [1, 2]
+
+
+@pytest.mark.train
+def test_resuming_what_is_done_writes_it_again(trained, capsys, tmp_path):
+    first, _ = trained(capsys, epoch=2)
+    (tmp_path / "out" / "a.pth").unlink()
+    again, text = trained(capsys, epoch=2, resume=True)
+    assert again["loss"].tolist() == first["loss"].tolist()
+    assert "Goes on from" in text and (tmp_path / "out" / "a.pth").is_file()

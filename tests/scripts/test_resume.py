@@ -32,7 +32,7 @@ def train(demo, tmp_path_factory):
 
     def start(mode, name, *more):
         data = ["--label", demo.label, "--train", demo.train, "--valid", demo.valid]
-        options = f"--epoch {EPOCHS} --batch_size 2 --num_workers 0 --image_size 64"
+        options = f"--epoch {EPOCHS} --batch_size 1 --num_workers 0 --image_size 64"
         options += f" --weights none --device cpu --output_weights {name}/a.pth"
         log = (folder / f"{name}.log").open("w")
         return subprocess.Popen(
@@ -64,7 +64,7 @@ def unbroken(train):
 def kill_in_the_third_epoch(process, folder):
     """SIGKILL, when two epochs are done and steps of the third have been made."""
     checkpoint = folder / "a" / "epoch_2.pth"
-    for _ in range(2000):
+    for _ in range(12000):
         if checkpoint.exists() and "epoch 2/" in folder.with_suffix(".log").read_text():
             break
         time.sleep(0.01)

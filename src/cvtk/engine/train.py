@@ -19,9 +19,9 @@ def run_training(cfg: Any, options: dict[str, Any], console: TextIO) -> None:
 
     workspace, output = Path(cfg.work_dir), Path(options["output_weights"])
     if dist.is_main_process() and not cfg.resume:  # what an older training left
-        for old in ("*/vis_data/scalars.json", "last_checkpoint", "epoch_*.pth"):
-            for file in workspace.glob(old):
-                file.unlink()
+        old = ("*/vis_data/scalars.json", "last_checkpoint", "epoch_*", "best_*")
+        for file in [f for name in old for f in workspace.glob(name)]:
+            file.unlink()
     runner, bar = Runner.from_cfg(cfg), Hook()
     save = runner.save_checkpoint
 
