@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import os
 import pickle
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +250,49 @@ def refused(refusing, config, weights, tmp_path):
     assert refusing in text and "\n" not in text
     assert "--weights FILE" in text and "--weights none" in text
     assert not list(tmp_path.rglob("*.pth*")), "nothing half is left"
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder that a server on this machine gives out, its address, and what was asked for."""
+    asked, folder = [], tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, form, *args):
+            asked.append(args[0])
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "cache"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_weights_are_downloaded_once_and_shown_to_be_whole(served, tmp_path, capfd):
+    folder, address, asked = served
+    torch.save({"a": torch.ones(3)}, folder / "new.pth")
+    content = (folder / "new.pth").read_bytes()
+    name = f"tiny-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    (folder / name).write_bytes(content)
+    file = find_weights(tmp_path / "x.py", f"{address}/{name}")
+    assert Path(file).read_bytes() == content
+    assert "100%" in capfd.readouterr().err, "a progress bar"
+    assert find_weights(tmp_path / "x.py", f"{address}/{name}") == file
+    assert len(asked) == 1
+
+
+def test_a_download_that_is_not_what_its_name_says_is_refused(served, tmp_path):
+    folder, address, _ = served
+    (folder / "tiny-0123abcd.pth").write_bytes(b"something else")
+    with pytest.raises(ModelError, match="hash"):
+        find_weights(tmp_path / "x.py", f"{address}/tiny-0123abcd.pth")
+    assert not list((tmp_path / "cache").rglob("*.pth*")), "nothing half is left"
 
 
 def test_without_network_the_address_is_told(refusing, tmp_path):
