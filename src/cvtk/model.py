@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import io
 import json
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cvtk.config import DEFAULTS, MODELS
 from cvtk.errors import CvtkError, FileError, InstallError, ModelError
 from cvtk.files import written_whole
+from cvtk.quiet import quiet
 
 if TYPE_CHECKING:
     from cvtk.results import Result
@@ -190,6 +189,7 @@ class Model:
         Raises:
             CvtkError: Data, weights or settings that cannot be used; the message says why.
         """
+        from cvtk.engine.prepare import prepare_training
         from cvtk.engine.processes import join_processes
         from cvtk.engine.train import run_training
         from cvtk.engine.weights import pick_device, safe_types
@@ -205,10 +205,9 @@ class Model:
                 "tensorboard is not installed.", "Install it: pip install tensorboard"
             )
         options = {
-            **{
-                split: file and str(file)
-                for split, file in (("train", train), ("valid", valid), ("test", test))
-            },
+            "train": str(train),
+            "valid": valid and str(valid),
+            "test": test and str(test),
             "task": self.task,
             "output_weights": str(output),
             "epoch": epochs or epoch,
@@ -226,6 +225,7 @@ class Model:
             "tensorboard": tensorboard,
             "set": list(set),
             "trust_weights": trust_weights,
+            "print_config": print_config,
         }
         with quiet():
             from mmdet.visualization import DetLocalVisualizer
@@ -242,9 +242,11 @@ class Model:
             "metric": metric,
         }
         main = dist.is_main_process()
-        built = [self._configured(options, settings, print_config) if main else None]
-        dist.broadcast_object_list(built)
-        cfg: Any = built[0]
+        cfg: Any = None
+        if main:  # of several processes, the first prepares all
+            cfg = prepare_training(self.config, self.classes, options, settings)
+        dist.broadcast_object_list(built := [cfg])
+        cfg = built[0]
         if print_config:
             print(cfg.pretty_text if main else "")
             return None
@@ -261,71 +263,6 @@ class Model:
             return None
         folder = output.with_suffix("")
         return self._evaluate(test, folder, Path(f"{folder}.test_stats.json"), device)
-
-    def _configured(
-        self, options: dict[str, Any], settings: dict[str, Any], print_config: bool
-    ) -> Any:
-        """The configuration for data that were checked, with the weights to start from."""
-        from mmengine import dist
-
-        from cvtk.config import set_keys, set_settings
-        from cvtk.data.check_training import check_annotations
-        from cvtk.data.require import require_images
-        from cvtk.engine.build import build_config
-        from cvtk.engine.decisions import crowded, decisions
-        from cvtk.engine.weights import (
-            fetch_backbones,
-            newest_checkpoint,
-            start_weights,
-        )
-
-        for split in ("train", "valid", "test"):
-            if options[split]:
-                for note in check_annotations(
-                    options[split], self.classes, self.task, split == "train"
-                ):
-                    print(note)
-                require_images(options[split])
-        output = Path(options["output_weights"])
-        with quiet():
-            own, file = self._adapted(output.with_suffix(""), options["device"])
-            cfg = build_config(str(file), self.classes, {**options, "set": []})
-            set_settings(cfg, **settings)
-            set_keys(cfg._cfg_dict, options["set"])  # whose word is the last
-            processes = {"processes": dist.get_world_size()}
-            cfg.decisions = decisions(own, cfg.to_dict(), {**options, **processes})
-        splits = [split for split in ("train", "valid", "test") if options[split]]
-        for note in crowded(cfg, [f"{cfg.work_dir}/{split}.json" for split in splits]):
-            print(note)
-        if options["amp"] and cfg.optim_wrapper.type != "AmpOptimWrapper":
-            print(f"No mixed precision: {options['device']} does not have it.")
-        if cfg.resume:
-            cfg.load_from = newest_checkpoint(cfg.work_dir)
-            print(f"Goes on from {cfg.load_from}.")
-        elif options["weights"] == "imagenet" and not print_config:
-            fetch_backbones(cfg, options["trust_weights"])
-        elif options["weights"] != "none" and not print_config:
-            cfg.load_from = start_weights(
-                cfg, self.config, options["weights"], options["trust_weights"]
-            )
-        return cfg
-
-    def _adapted(self, workspace: Path, device: str) -> tuple[dict[str, Any], Path]:
-        """The architecture's own configuration; of a few, without what nobody has data for."""
-        from mmengine.config import Config
-
-        from cvtk.adapt import adapt
-
-        own = Config.fromfile(self.config, import_custom_modules=False)
-        fitted = own.to_dict()
-        for note in adapt(fitted, device):
-            print(note, file=sys.stderr)
-        if fitted == own.to_dict():
-            return fitted, self.config
-        file = workspace / "architecture" / self.config.name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Config(fitted).dump(file)
-        return fitted, file
 
     def evaluate(
         self,
@@ -504,15 +441,6 @@ def require_mmdet() -> None:
             f"This needs MMDetection, and {' and '.join(missing)} is not installed.",
             'Install it with: pip install "cvtk[mmdet]"',
         )
-
-
-def quiet() -> contextlib.AbstractContextManager[Any]:
-    """Libraries print and warn as they go; what concerns the user is said by cvtk."""
-    stack = contextlib.ExitStack()
-    stack.enter_context(warnings.catch_warnings())
-    warnings.simplefilter("ignore")
-    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-    return stack
 
 
 def run(main: Callable[[], None]) -> None:
