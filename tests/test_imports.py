@@ -27,7 +27,7 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"files", "ops", "fruit"},
+    {"files", "ops", "fruit", "quiet"},
     {"scenes", "drawing"},
     {"data"},
     {"zoo", "config", "metrics", "results"},
