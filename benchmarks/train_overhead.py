@@ -10,7 +10,6 @@ that the helper script wrote. The limit is a ratio of 1.02 to that.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from cvtk.demo import make_demo
+from cvtk.engine.weights import read_weights
 from cvtk.scaffold import create_script
 
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
@@ -36,10 +36,10 @@ if __name__ == "__main__":
 
 
 def step_seconds(workspace: Path) -> float:
-    """The median over the steps of a run, without the first five, from MMEngine's log."""
-    log = max(workspace.glob("*/vis_data/scalars.json"))
-    steps = [json.loads(line) for line in log.read_text().splitlines()]
-    return statistics.median([s["time"] for s in steps if "loss" in s][5:])
+    """The median over the steps of a run, without the first five, from its last checkpoint."""
+    checkpoint = read_weights(max(workspace.glob("epoch_*.pth")))
+    seconds, _ = checkpoint["message_hub"]["log_scalars"]["train/time"].data
+    return statistics.median(seconds[5:])
 
 
 def main() -> None:
