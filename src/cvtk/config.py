@@ -37,6 +37,8 @@ DEFAULTS: dict[str, Any] = {
     "score": 0.3,
     "infer_batch_size": 1,
 }
+# The same for what few people change: at the head of a script, and in `Model.train`.
+SETTINGS: dict[str, Any] = {"save_every": 1, "log_every": 50, "metric": "coco"}
 MODELS: dict[str, str] = {
     "segm": "mask-rcnn_r101_fpn_1x_coco",
     "det": "faster-rcnn_r101_fpn_1x_coco",
@@ -163,9 +165,9 @@ def set_settings(
     warmup: int | None = None,
     decay_epochs: Sequence[int] | None = None,
     decay_factor: float | None = None,
-    save_every: int = 1,
-    log_every: int = 50,
-    metric: str = "coco",
+    save_every: int = SETTINGS["save_every"],
+    log_every: int = SETTINGS["log_every"],
+    metric: str = SETTINGS["metric"],
 ) -> None:
     """Changes what few people change in a fitted configuration; see `Model.train`.
 
@@ -214,7 +216,7 @@ def set_keys(cfg: Any, pairs: list[str]) -> None:
             known = dict(enumerate(node)) if isinstance(node, list) else node
             keys = {str(key): key for key in known} if isinstance(known, dict) else {}
             if name not in keys:
-                near = difflib.get_close_matches(name, keys, 1, 0)
-                raise ModelError(f"--set {pair}: there is no {name!r}, but {near}.")
+                near = difflib.get_close_matches(name, keys, 1, 0) or ["nothing"]
+                raise ModelError(f"--set {pair}: no {name!r}; nearest is {near[0]!r}.")
             parent, key, node = node, keys[name], known[keys[name]]
         parent[key] = DictAction._parse_iterable(value)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvtk.config import DEFAULTS, MODELS
+from cvtk.config import DEFAULTS, MODELS, SETTINGS
 from cvtk.errors import CvtkError, FileError, InstallError, ModelError
 from cvtk.files import written_whole
 from cvtk.quiet import quiet
@@ -137,9 +137,9 @@ class Model:
         warmup: int | None = None,
         decay_epochs: Sequence[int] | None = None,
         decay_factor: float | None = None,
-        save_every: int = 1,
-        log_every: int = 50,
-        metric: str = "coco",
+        save_every: int = SETTINGS["save_every"],
+        log_every: int = SETTINGS["log_every"],
+        metric: str = SETTINGS["metric"],
         force: bool = False,
         epochs: int | None = None,
     ) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from cvtk import __version__
-from cvtk.config import DEFAULTS, MODELS
+from cvtk.config import DEFAULTS, MODELS, SETTINGS
 from cvtk.errors import CvtkError
 from cvtk.files import written_whole
 
@@ -125,6 +125,7 @@ def render(name: str, task: str, model: str = "", *, vanilla: bool = False) -> s
         task=task,
         vanilla=vanilla,
         defaults=DEFAULTS,
+        settings=SETTINGS,
         functions=functions,
     )
     return body.replace(
