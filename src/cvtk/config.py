@@ -2,7 +2,8 @@
 
 A configuration of MMDetection is made for COCO: 80 classes, 118,000 images, 8 GPUs. The
 functions here fit it to the classes, the images, the epochs and the machine at hand.
-Vanilla scripts carry the same functions as source text, so they stay short and plain.
+A vanilla script does the same in its `build_config`; tests/scripts/test_parity.py compares
+what the two give.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ def set_schedule(cfg: dict[str, Any], name: str, options: dict[str, Any]) -> Non
         if "switch_epoch" in part and steps < 5000:  # mosaic pays in long trainings
             part["switch_epoch"] = 0
     # one without a step to go is left out
-    cfg["param_scheduler"] = [s for s in rates if s.get("end", 9) > max(1, s["begin"])]
+    cfg["param_scheduler"] = [
+        s for s in rates if s.get("end", 9) > max(1, s.get("begin", 0))
+    ]
 
 
 def set_settings(

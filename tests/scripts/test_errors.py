@@ -272,7 +272,8 @@ def vanilla(tmp_path, command, demo):
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "out/fruit.pth").exists()
-        return done.stderr.strip().splitlines()[-1]
+        assert done.stderr.strip().splitlines()[-1].startswith(("Error: ", "--", "data", str(tmp_path), "/")), done.stderr
+        return done.stdout + done.stderr
 
     return run
 

@@ -44,13 +44,14 @@ def told(script, monkeypatch, command, arguments):
     seen = {}
 
     def recorder(options):
-        seen.update(options)
+        seen.update(options if isinstance(options, dict) else vars(options))
+        if seen.pop("run", None) and command != "train":  # vanilla: what it looks up
+            del seen["resume"], seen["print_config"]
 
     recorder.__name__ = command
     with monkeypatch.context() as patch:
         patch.setattr(script, command, recorder)
         patch.setattr(sys, "argv", ["segm.py", command, *arguments])
-        patch.setattr(sys, "stdout", sys.stdout)  # the vanilla script replaces it
         script.main()
     return seen
 
@@ -116,7 +117,9 @@ def test_the_help_is_the_same(command, scripts, monkeypatch, capsys):
         with pytest.raises(SystemExit) as end:
             script.main()
         assert end.value.code == 0
-        helps.add(capsys.readouterr().out)
+        shown = " ".join(capsys.readouterr().out.split())
+        # which the helper script alone can do
+        helps.add(shown.replace("; auto: what fits the GPU", ""))
     (text,) = helps
     for name in COMMANDS[command].split()[::2]:
         assert f"--{name}" in text
@@ -135,9 +138,10 @@ def test_what_is_said_twice_is_a_list(scripts, monkeypatch, tmp_path):
 def test_the_batch_size_is_a_number_or_auto(scripts, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     few = spelt("train", "_", REQUIRED["train"])
-    for script in scripts.values():
-        options = told(script, monkeypatch, "train", [*few, "--batch_size", "auto"])
-        assert options["batch_size"] == "auto"
+    for (_, mode), script in scripts.items():
+        if mode == "helper":
+            options = told(script, monkeypatch, "train", [*few, "--batch_size", "auto"])
+            assert options["batch_size"] == "auto"
         with pytest.raises(SystemExit):
             told(script, monkeypatch, "train", [*few, "--batch_size", "some"])
         assert "--batch_size" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,14 +64,15 @@ def unbroken(train):
 
 def kill_in_the_third_epoch(process, folder):
     """SIGKILL, when two epochs are done and steps of the third have been made."""
-    checkpoint = folder / "a" / "epoch_2.pth"
+    checkpoint, log = folder / "a" / "epoch_2.pth", folder.with_suffix(".log")
+    done = re.compile(r"epoch 2/|Epoch\(val\) +\[2\]\[")
     for _ in range(12000):
-        if checkpoint.exists() and "epoch 2/" in folder.with_suffix(".log").read_text():
+        if checkpoint.exists() and done.search(log.read_text()):
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(60)
-    assert "epoch 2/" in folder.with_suffix(".log").read_text()
+    assert done.search(log.read_text())
     assert not (folder / "a.pth").exists()
 
 
