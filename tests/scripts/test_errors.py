@@ -252,7 +252,7 @@ def test_images_that_cannot_be_read(data, tmp_path, fails, runs):
 
 @pytest.fixture
 def vanilla(tmp_path, command, demo):
-    """Runs `train` of a vanilla script, and gives the line that it ends with."""
+    """Runs `train` of a vanilla script, and gives what it said."""
     script = create_script(tmp_path / "segm.py", "segm", MODEL, vanilla=True)
     shutil.copytree(demo.folder, tmp_path / "data")
 
@@ -272,7 +272,6 @@ def vanilla(tmp_path, command, demo):
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "out/fruit.pth").exists()
-        assert done.stderr.strip().splitlines()[-1].startswith(("Error: ", "--", "data", str(tmp_path), "/")), done.stderr
         return done.stdout + done.stderr
 
     return run
@@ -292,13 +291,14 @@ def test_vanilla_and_files_that_are_something_else(vanilla, tmp_path):
     file = tmp_path / "data/train/segm.json"
     for content in ('{"images": [}', "[]", '{"a": 1}', "{}"):
         file.write_text(content)
-        assert "data/train/segm.json" in vanilla(), content
+        said = vanilla()
+        assert "Reads data/train/segm.json" in said, content
+        assert "Error: " in said or "no images" in said
 
 
 @pytest.mark.train
 def test_vanilla_and_choices_that_there_are_not(vanilla, tmp_path):
     assert "'optimzer'" in vanilla("--set", "optim_wrapper.optimzer.lr=1")
-    assert "--early_stop needs --valid" in vanilla(early_stop="3")
     (tmp_path / "data/label.txt").write_text("apple\n")
     assert "not among ['apple']" in vanilla()
 
