@@ -77,9 +77,18 @@ def set_model(model: dict[str, Any], classes: int, weights: str) -> None:
 
 
 def set_image_size(cfg: dict[str, Any], size: int) -> None:
-    """Scales all sizes in the pipelines, so that the one of the test images is `size`."""
-    test = [s for s in walk(cfg["test_dataloader"]) if "Resize" in str(s.get("type"))]
-    factor = size / min(test[0]["scale"]) / 32
+    """Scales all sizes in the pipelines, so that the one of the test images is `size`.
+
+    Raises:
+        ModelError: The test images have no size: they stay as large as they are.
+    """
+    sizes = [s["scale"] for s in walk(cfg["test_dataloader"]) if "scale" in s]
+    if not sizes:
+        raise ModelError(
+            "--image_size: this architecture takes images as large as they are.",
+            "Leave it out.",
+        )
+    factor = size / min(sizes[0]) / 32
 
     def fit(old: Any) -> Any:  # to multiples of 32: networks halve images five times
         if isinstance(old, (list, tuple)):

@@ -226,6 +226,19 @@ def test_without_validation_no_epoch_is_better(built):
         built(early_stop=4, valid=None)
 
 
+def test_images_that_are_taken_as_large_as_they_are(built):
+    name = "centernet_r18_8xb16-crop512-140e_coco"
+    with pytest.raises(ModelError, match=r"--image_size: .* Leave it out"):
+        built(name, task="det", image_size=96)
+    assert built(name, task="det", image_size=None).model.type == "CenterNet"
+
+
+def test_a_rate_that_does_not_say_where_it_begins(built):
+    cfg = built("yolov3_d53_8xb8-ms-416-273e_coco", task="det", epoch=10)
+    # of 273 epochs the rate falls after 218 and 246
+    assert [r.get("milestones") for r in cfg.param_scheduler][-1] == [8, 9]
+
+
 def test_mixed_precision_where_there_is_a_gpu(built):
     wrapper = built(amp=True, device="cuda").optim_wrapper
     assert wrapper.type == "AmpOptimWrapper"
