@@ -106,7 +106,7 @@ def set_data(cfg: dict[str, Any], classes: list[str], options: dict[str, Any]) -
     workers = options["num_workers"]
     for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
         if options[name]:  # else the set before takes the place
-            target = Path(cfg["work_dir"], f"{name}.json")
+            target = Path(cfg["work_dir"], f"used_{name}.json")
             data = prepare_annotations(options[name], classes, target)
         # Repeated, balanced, joined sets become the one set; a mix of images stays.
         loader = cfg[f"{split}_dataloader"]

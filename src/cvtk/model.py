@@ -200,6 +200,11 @@ class Model:
                 f"{output} does not end in .pth.", "Call the weights NAME.pth."
             )
         _require_free(output, force or resume or print_config)
+        if output.with_suffix(".py").resolve() == Path(sys.argv[0]).resolve():
+            raise FileError(
+                f"{output.with_suffix('.py')}, the configuration, would replace this script.",
+                "Choose another name for the weights.",
+            )
         if tensorboard and not importlib.util.find_spec("tensorboard"):
             raise InstallError(
                 "tensorboard is not installed.", "Install it: pip install tensorboard"
@@ -306,7 +311,7 @@ class Model:
 
         check_annotations(data, self.classes, self.task, False)
         with quiet():
-            truth = prepare_annotations(data, self.classes, folder / "truth.json")
+            truth = prepare_annotations(data, self.classes, folder / "used_truth.json")
         ids, images = truth["metainfo"]["category_ids"], list_images(data)
         predictions: list[dict[str, Any]] = []
         results = self.predict(data, score=0, device=device)
@@ -408,6 +413,7 @@ class Model:
         Returns:
             The COCO file.
         """
+        from cvtk.engine.predict import find_images, list_images
         from cvtk.results import write_instances
 
         file = Path(output, "instances.json")
@@ -420,8 +426,17 @@ class Model:
                 result.save_to_img(output, force=force)
                 yield result
 
+        ids = None  # those of the images in a COCO file stay
+        if isinstance(data, (str, Path)) and Path(data).suffix == ".json":
+            numbers = {path: number for number, path in list_images(data).items()}
+            ids = [numbers[path] for path in find_images(data)]
         count = write_instances(
-            file, drawn(), self.classes, self.category_ids, force=force
+            file,
+            drawn(),
+            self.classes,
+            self.category_ids,
+            image_ids=ids,
+            force=force,
         )
         print(
             f"{count} objects with a score of at least {score:g}: see {file} and the pictures beside it."

@@ -378,6 +378,7 @@ def write_instances(
     classes: Sequence[str],
     category_ids: Sequence[int],
     *,
+    image_ids: Sequence[int] | None = None,
     force: bool = False,
 ) -> int:
     """Writes what `coco_document` says while the results come in, so that memory stays flat.
@@ -387,6 +388,7 @@ def write_instances(
         results: One for each image; a generator is read once.
         classes: Names of all classes.
         category_ids: The id of each.
+        image_ids: The id of each image; they count from 1 if left out.
         force: Whether to replace a file that lies there.
 
     Returns:
@@ -405,7 +407,8 @@ def write_instances(
         file.write(
             f'{{"categories": {json.dumps(_categories(classes, category_ids))},\n"annotations": ['
         )
-        for image_id, result in enumerate(results, 1):
+        for number, result in enumerate(results):
+            image_id = image_ids[number] if image_ids else number + 1
             images.append(json.dumps(_image(result, image_id)))
             for annotation in result.to_coco(image_id, count + 1):
                 file.write(("," if count else "") + "\n" + json.dumps(annotation))

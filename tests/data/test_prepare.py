@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -78,6 +81,24 @@ def test_a_label_without_objects_gets_an_id_of_its_own(tmp_path):
     assert ids[1:3] == [4, 9]
     assert len({*ids}) == 4
     assert [coco.cats[i]["name"] for i in ids] == ["new", "leaf", "stem", "other"]
+
+
+def test_names_are_read_as_utf_8_wherever(tmp_path):
+    names = (("いちご", 9), ("été", 4))
+    file = write(tmp_path, [annotation()], names)
+    file.write_text(
+        json.dumps(json.loads(file.read_text("utf-8")), ensure_ascii=False), "utf-8"
+    )
+    code = "import sys; from pathlib import Path; from cvtk.data.prepare import *;"
+    code += "prepare_annotations(sys.argv[1], ['\\xe9t\\xe9'], Path(sys.argv[2]))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    output = tmp_path / "used.json"
+    subprocess.run(
+        [sys.executable, "-c", code, file, output],
+        env={**os.environ, **plain},
+        check=True,
+    )
+    assert [c["name"] for c in COCO(str(output)).dataset["categories"]] == ["été"]
 
 
 def test_a_class_that_no_label_names_is_an_error(tmp_path):

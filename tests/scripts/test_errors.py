@@ -277,6 +277,17 @@ def vanilla(tmp_path, command, demo):
     return run
 
 
+@pytest.mark.parametrize("mode", ["helper", "vanilla"])
+def test_a_configuration_that_would_replace_the_script(mode, tmp_path, command, demo):
+    script = create_script(tmp_path / "a.py", "segm", MODEL, vanilla=mode == "vanilla")
+    before = script.read_bytes()
+    data = ["--label", str(demo.label), "--train", str(demo.train), "--device", "cpu"]
+    done = command(script, "train", *data, "--output_weights", "a.pth", "--force")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "name" in done.stderr.strip().splitlines()[-1]
+    assert script.read_bytes() == before
+
+
 @pytest.mark.train
 def test_vanilla_and_files_that_are_not_there(vanilla, tmp_path):
     assert "none.txt" in vanilla(label="none.txt")
@@ -292,15 +303,15 @@ def test_vanilla_and_files_that_are_something_else(vanilla, tmp_path):
     for content in ('{"images": [}', "[]", '{"a": 1}', "{}"):
         file.write_text(content)
         said = vanilla()
-        assert "Reads data/train/segm.json" in said, content
-        assert "Error: " in said or "no images" in said
+        assert "Error: " in said or "data/train/segm.json: no images" in said, content
 
 
 @pytest.mark.train
 def test_vanilla_and_choices_that_there_are_not(vanilla, tmp_path):
     assert "'optimzer'" in vanilla("--set", "optim_wrapper.optimzer.lr=1")
+    assert "Error: " in vanilla("--set", "model.neck"), "it sets nothing"
     (tmp_path / "data/label.txt").write_text("apple\n")
-    assert "not among ['apple']" in vanilla()
+    assert "data/train/segm.json: no images, or other classes" in vanilla()
 
 
 @pytest.mark.train

@@ -48,6 +48,24 @@ def vanilla(tmp_path_factory, load):
     }
 
 
+def test_annotations_that_lie_in_the_workspace_stay_as_they_are(
+    vanilla, demo, tmp_path
+):
+    own = tmp_path / "fruit" / "train.json"
+    own.parent.mkdir()
+    own.write_bytes(demo.train.read_bytes())
+    options = {
+        **DEFAULTS,
+        **{"train": str(own), "valid": str(own), "test": None, "task": "det"},
+        **{"output_weights": str(tmp_path / "fruit.pth"), "device": "cpu"},
+    }
+    name, classes = DET["boxes"], demo.label.read_text().split()[::-1]
+    build_config(name, classes, dict(options))
+    vanilla["det"].MODEL = name
+    vanilla["det"].build_config(classes, argparse.Namespace(**options))
+    assert own.read_bytes() == demo.train.read_bytes()
+
+
 @pytest.mark.parametrize(("task", "name"), CASES, ids=[*SEGM, *DET])
 @pytest.mark.parametrize(
     "more",

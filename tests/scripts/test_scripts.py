@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -184,6 +185,7 @@ def test_the_weights_load_without_running_code(run):
     weights = torch.load(file, map_location="cpu", weights_only=True)
     model = MODELS.build(config(run).model)
     model.load_state_dict(weights["state_dict"], strict=True)
+    assert weights["meta"]["dataset_meta"]["classes"], "MMDetection's tools look there"
     assert all(v.isfinite().all() for v in weights["state_dict"].values())
 
 
@@ -220,6 +222,7 @@ def test_inference_writes_coco_and_a_picture_of_each_image(run, demo):
     assert [c["name"] for c in found.cats.values()] == [
         c["name"] for c in truth.cats.values()
     ]
+    assert all("supercategory" in category for category in found.cats.values())
     assert len(found.anns) > 0
     for item in found.anns.values():
         expected = {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "score"}
@@ -229,6 +232,35 @@ def test_inference_writes_coco_and_a_picture_of_each_image(run, demo):
             assert item["segmentation"]["size"] == [96, 128]
             assert isinstance(item["segmentation"]["counts"], str)
             assert found.annToMask(item).sum() == item["area"]
+
+
+def test_images_of_a_coco_file_keep_their_ids(run, demo, tmp_path, command):
+    coco = json.loads(demo.test.read_text())
+    for item, key in [(i, "id") for i in coco["images"]] + [
+        (a, "image_id") for a in coco["annotations"]
+    ]:
+        item[key] = 90 - 7 * item[key]
+    shutil.copytree(demo.test.parent / "images", tmp_path / "images")
+    (tmp_path / "all.json").write_text(json.dumps(coco))
+    arguments = ["--data", str(tmp_path / "all.json"), "--output", str(tmp_path / "o")]
+    weights = ["--model_weights", str(run.named(".pth")), "--device", "cpu"]
+    done = command(run.script, "inference", *arguments, *weights)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "o" / "instances.json").read_text())
+    stated = {Path(i["file_name"]).name: i["id"] for i in coco["images"]}
+    assert {i["file_name"]: i["id"] for i in found["images"]} == stated
+
+
+def test_inference_never_draws_over_the_images(run, demo, tmp_path, command):
+    shutil.copytree(demo.test.parent / "images", tmp_path / "images")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()}
+    folder = ["--data", str(tmp_path / "images"), "--output", str(tmp_path / "images")]
+    weights = ["--model_weights", str(run.named(".pth")), "--device", "cpu"]
+    done = command(run.script, "inference", *folder, *weights, "--force")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "test_001.jpg" in done.stderr
+    after = {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()}
+    assert after == before
 
 
 def test_the_console_shows_each_epoch_and_no_noise(runs, task):
@@ -248,7 +280,6 @@ def test_the_console_of_vanilla_is_mmengines(runs, task):
         (line,) = re.findall(rf"^.*Epoch\(train\) +\[{epoch}\].*$", run.output, re.M)
         assert "eta: " in line and re.search(r"loss: \d", line)
     assert run.output.count("Epoch(val)") == 3, "what each validation gave"
-    assert "Reads " in run.output, "which file it was, if that is not one of COCO"
 
 
 def test_both_scripts_learn_the_same(both):

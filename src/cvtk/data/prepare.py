@@ -17,7 +17,9 @@ def prepare_annotations(
     from pycocotools.coco import COCO
 
     try:
-        coco = COCO(str(file))
+        coco = COCO()  # by itself it reads UTF-8 only where that is the system's own
+        coco.dataset = json.loads(Path(file).read_text(encoding="utf-8"))
+        coco.createIndex()
         images = coco.dataset["images"]
     except (ValueError, KeyError, TypeError, AssertionError):
         raise DataError(f"{file} is not in COCO's format.") from None

@@ -49,7 +49,7 @@ def build_config(model: str, classes: list[str], options: dict[str, Any]) -> Any
     if options["image_size"]:
         set_image_size(cfg, options["image_size"])
     set_data(cfg, classes, options)
-    coco = json.loads((workspace / "train.json").read_text())
+    coco = json.loads((workspace / "used_train.json").read_text())
     if any(isinstance(a.get("segmentation"), dict) for a in coco["annotations"]):
         change(cfg, poly2mask=True)  # loaded as polygons, RLE would be ignored
     batch = options["batch_size"] * dist.get_world_size()

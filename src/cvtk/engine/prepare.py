@@ -46,7 +46,8 @@ def prepare_training(
         set_keys(cfg._cfg_dict, options["set"])  # whose word is the last
         processes = {"processes": dist.get_world_size()}
         cfg.decisions = decisions(own, cfg.to_dict(), {**options, **processes})
-    for note in crowded(cfg, [f"{cfg.work_dir}/{split}.json" for split in splits]):
+    used = [f"{cfg.work_dir}/used_{split}.json" for split in splits]
+    for note in crowded(cfg, used):
         print(note)
     if options["amp"] and cfg.optim_wrapper.type != "AmpOptimWrapper":
         print(f"No mixed precision: {options['device']} does not have it.")
