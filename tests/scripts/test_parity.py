@@ -48,6 +48,24 @@ def vanilla(tmp_path_factory, load):
     }
 
 
+def test_settings_at_the_head_of_the_script_are_as_with_set(
+    vanilla, demo, tmp_path, monkeypatch
+):
+    options = {
+        **DEFAULTS,
+        **{"train": str(demo.train), "valid": None, "test": None, "task": "det"},
+        **{"output_weights": str(tmp_path / "fruit.pth"), "device": "cpu"},
+        "set": ["optim_wrapper.optimizer.lr=0.5"],
+    }
+    script, classes = vanilla["det"], demo.label.read_text().split()
+    monkeypatch.setattr(script, "MODEL", DET["boxes"])
+    settings = ["model.backbone.frozen_stages=3", "optim_wrapper.optimizer.lr=0.1"]
+    monkeypatch.setattr(script, "SETTINGS", settings)
+    cfg = script.build_config(classes, argparse.Namespace(**options))
+    assert cfg.model.backbone.frozen_stages == 3
+    assert cfg.optim_wrapper.optimizer.lr == 0.5, "the command line has the last word"
+
+
 def test_annotations_that_lie_in_the_workspace_stay_as_they_are(
     vanilla, demo, tmp_path
 ):
