@@ -33,7 +33,7 @@ def coco_stats(
     def summary(classes: slice) -> dict[str, float]:
         run.eval = {"precision": precision[:, :, classes], "recall": recall[:, classes]}
         run.summarize()
-        return dict(zip(keys.split(), run.stats.tolist()))  # noqa: B905
+        return dict(zip(keys.split(), run.stats.tolist(), strict=True))
 
     rows = [(sorted(coco.cats).index(i), c["name"]) for i, c in coco.cats.items()]
     by_class = {name: summary(slice(k, k + 1)) for k, name in rows}  # rows go by id

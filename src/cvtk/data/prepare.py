@@ -37,7 +37,7 @@ def prepare_annotations(
             ann.update(area=float(rle.area(mask)), bbox=rle.toBbox(mask).tolist())
         ann.setdefault("area", ann["bbox"][2] * ann["bbox"][3])
         ann.setdefault("iscrowd", 0)
-    categories = [{"id": i, "name": name} for i, name in zip(ids, classes)]  # noqa: B905
+    categories = [{"id": i, "name": name} for i, name in zip(ids, classes, strict=True)]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({**coco.dataset, "categories": categories}))
     meta = {"classes": classes, "category_ids": ids}
