@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -15,9 +16,9 @@ class CvtkError(Exception):
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message} {remedy}".strip())
-        self.message = message
-        self.remedy = remedy
+        self.message = printable(message)
+        self.remedy = printable(remedy)
+        super().__init__(f"{self.message} {self.remedy}".strip())
 
 
 class FileError(CvtkError):
@@ -32,8 +33,26 @@ class ModelError(CvtkError):
     """An unknown architecture, or weights that do not fit."""
 
 
+class OptionError(CvtkError):
+    """An option, or a combination of options, that cannot be used."""
+
+
 class InstallError(CvtkError):
     """A package that the task needs is not installed, or does not work."""
+
+
+def printable(text: str) -> str:
+    """A text in which control characters, which could steer a terminal, are spelt out.
+
+    Line breaks stay. Names of files and classes reach messages as they are found on the disk, so a name
+    with an escape sequence in it must not reach the terminal as one.
+    """
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in ("Cc", "Cs")
+        else repr(character)[1:-1]
+        for character in text
+    )
 
 
 def did_you_mean(name: str, choices: Iterable[str], n: int = 3) -> str:

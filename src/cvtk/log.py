@@ -1,0 +1,46 @@
+"""What cvtk says while it works: ordinary `logging`, shown as plain lines where nobody set it up."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from cvtk.errors import printable
+
+logger = logging.getLogger("cvtk")
+
+
+class _Plain(logging.Formatter):
+    """The message alone; warnings and errors say that they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = printable(record.getMessage())
+        if record.levelno < logging.WARNING:
+            return text
+        return f"{record.levelname.capitalize()}: {text}"
+
+
+class _Stdout(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what `sys.stdout` is at that moment, so that tests and notebooks can catch it."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+def show_messages() -> None:
+    """Shows messages on the console, unless somebody has set up logging already.
+
+    The command line, the scripts and a notebook's first `create_model` call this. Programs that
+    configure `logging` themselves keep what they chose.
+    """
+    if logger.hasHandlers():
+        return
+    handler = _Stdout()
+    handler.setFormatter(_Plain())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
