@@ -1,0 +1,40 @@
+"""The size of the images, in every step of the pipelines that states one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cvtk.errors import OptionError
+from cvtk.recipe.nodes import each_dict, update_where_present
+
+SIZE_KEYS = ("scale", "scales", "img_scale", "crop_size", "size")
+
+
+def set_image_size(cfg: dict[str, Any], size: int) -> None:
+    """Scales all sizes in the pipelines, so that the one of the test images becomes `size` pixels.
+
+    Raises:
+        OptionError: The test images have no size: they stay as large as they are.
+    """
+    steps = each_dict(cfg["test_dataloader"])
+    own_sizes = [step["scale"] for step in steps if "scale" in step]
+    if not own_sizes:
+        raise OptionError(
+            "--image_size: this architecture takes images as large as they are.",
+            "Leave it out.",
+        )
+    factor = size / min(own_sizes[0])
+    places = ("loader", "pipeline", "hooks")
+    parts = [part for key, part in cfg.items() if key.endswith(places)]
+    parts.append(cfg["model"].get("data_preprocessor"))
+    for key in SIZE_KEYS:
+        update_where_present(parts, key, lambda old: scaled_size(old, factor))
+
+
+def scaled_size(old: Any, factor: float) -> Any:
+    """A size, or several, times a factor, in multiples of 32: networks halve images five times."""
+    if isinstance(old, (list, tuple)):
+        return type(old)([scaled_size(side, factor) for side in old])
+    if not old:
+        return old
+    return 32 * max(1, round(old * factor / 32))
