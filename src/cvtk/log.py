@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import TextIO
 
 from cvtk.errors import printable
 
 logger = logging.getLogger("cvtk")
+_console: ContextVar[TextIO | None] = ContextVar("console", default=None)
+
+
+def console() -> TextIO:
+    """Where messages go: `sys.stdout`, or what it was when `keep_console` began."""
+    return _console.get() or sys.stdout
+
+
+@contextlib.contextmanager
+def keep_console() -> Iterator[None]:
+    """Messages go on to where they go now, while `sys.stdout` may be redirected."""
+    token = _console.set(console())
+    try:
+        yield
+    finally:
+        _console.reset(token)
 
 
 class _Plain(logging.Formatter):
@@ -21,13 +41,13 @@ class _Plain(logging.Formatter):
 
 
 class _Stdout(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what `sys.stdout` is at that moment, so that tests and notebooks can catch it."""
+    """Writes to what `console()` is at that moment, so that tests and notebooks can catch it."""
 
     def __init__(self) -> None:
-        super().__init__(sys.stdout)
+        super().__init__(console())
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout
+        self.stream = console()
         super().emit(record)
 
 

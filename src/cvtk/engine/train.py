@@ -1,69 +1,195 @@
-"""From a configuration to weights."""
+"""From data and options to trained weights."""
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import Any, TextIO
+import contextlib
+import copy
+from typing import Any
 
-from cvtk.engine.progress import show_progress
-from cvtk.plots import write_stats
+from cvtk.engine.configure import configure
+from cvtk.engine.evaluate import evaluate_to_files
+from cvtk.engine.predict import Predictor
+from cvtk.engine.processes import join_processes
+from cvtk.engine.quiet import quiet_libraries
+from cvtk.engine.spec import ModelSpec, open_weights
+from cvtk.engine.training_data import prepare_data
+from cvtk.engine.weights import (
+    fetch_backbones,
+    pick_device,
+    read_weights,
+    safe_types,
+    start_weights,
+)
+from cvtk.engine.workspace import (
+    best_checkpoint,
+    checkpoints,
+    newest_checkpoint,
+    opened_workspace,
+)
+from cvtk.errors import OptionError
+from cvtk.io import atomic_write
+from cvtk.log import console, logger
+from cvtk.options import EvaluateOptions, TrainOptions
+from cvtk.visual.curves import write_training_stats
+
+Statistics = dict[str, Any]
 
 
-def run_training(cfg: Any, options: dict[str, Any], console: TextIO) -> None:
-    """Trains; leaves the weights, their configuration, the statistics and plots."""
-    import torch
+def train(
+    spec: ModelSpec, options: TrainOptions
+) -> tuple[ModelSpec, Statistics | None]:
+    """Trains; leaves the weights, their configuration, the statistics and plots.
+
+    Args:
+        spec: The architecture and its classes.
+        options: The user's choices.
+
+    Returns:
+        The trained model, and its statistics on the test set; None where there is no such set. With several
+        processes, those of the first; the others get what they came with.
+
+    Raises:
+        CvtkError: Data, weights or options that cannot be used; the message says why.
+    """
     from mmengine import dist
-    from mmengine.hooks import Hook
-    from mmengine.runner import CheckpointLoader, Runner
 
-    workspace, output = Path(cfg.work_dir), Path(options["output_weights"])
-    if dist.is_main_process() and not cfg.resume:  # what an older training left
-        old = ("*/vis_data/scalars.json", "last_checkpoint", "epoch_*", "best_*")
-        for file in [f for name in old for f in workspace.glob(name)]:
-            file.unlink()
-    runner, bar = Runner.from_cfg(cfg), Hook()
-    save = runner.save_checkpoint
+    with quiet_libraries():
+        device = join_processes(pick_device(options.device))
+    if options.print_config:
+        show_config(spec, options, device)
+        return spec, None
+    main = dist.is_main_process()
+    with opened_workspace(options) if main else contextlib.nullcontext():
+        cfg, best = run(spec, options, device)
+        if not main:
+            return spec, None
+        write_results(cfg, best, options)
+        trained = open_weights(options.output, options.trust_weights)
+        if options.test is None:
+            return trained, None
+        name = options.output.with_suffix("")
+        statistics = evaluate_to_files(
+            Predictor(trained, options.device),
+            EvaluateOptions(options.test, device=options.device, force=True),
+            folder=name,
+            stats_file=name.with_name(f"{name.name}.test_stats.json"),
+        )
+        return trained, statistics
 
-    def save_whole(out_dir: str, filename: str, *args: Any, **more: Any) -> None:
-        save(out_dir, f"{filename}.part", *args, **more)  # a kill may leave that behind
+
+def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
+    """Prints the complete configuration, and writes nothing."""
+    from mmengine import dist
+
+    if not dist.is_main_process():
+        return
+    with quiet_libraries():
+        data = prepare_data(spec, options)
+        cfg = configure(spec, data, options, device, dist.get_world_size())
+    print(cfg.pretty_text, file=console())
+
+
+def run(
+    spec: ModelSpec, options: TrainOptions, device: str
+) -> tuple[Any, str | None]:
+    """Trains, in this process or several; the first one prepares all.
+
+    Returns:
+        The complete configuration, and the best checkpoint as the training noted it.
+    """
+    from mmengine import dist
+
+    cfg = None
+    with quiet_libraries():
         if dist.is_main_process():
-            Path(out_dir, f"{filename}.part").replace(Path(out_dir, filename))
+            data = prepare_data(spec, options)
+            cfg = configure(spec, data, options, device, dist.get_world_size())
+            set_start(cfg, spec, options)
+        shared = [cfg]
+        dist.broadcast_object_list(shared)
+        cfg = shared[0]
+        with safe_types():
+            runner = build_runner(cfg, options, device)
+            runner.train()
+    return cfg, runner.message_hub.get_info("best_ckpt", None)
 
-    runner.save_checkpoint = save_whole
 
-    def before_train(runner: Any) -> None:
-        if options["device"] == "cpu":  # a third faster without denormal numbers, and
-            torch.set_flush_denormal(True)  # with channels innermost; but not for DDP
-            for part in runner.model.modules():
-                if type(part) is torch.nn.Conv2d and not dist.is_distributed():
-                    part.to(memory_format=torch.channels_last)
-        if cfg.resume and runner.val_loop:  # the kill may have come before
-            runner.val_loop.run()
+def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
+    """Sets where the weights come from: a checkpoint to resume from, or trained ones."""
+    if options.resume and checkpoints(options.workspace):
+        cfg.resume = True
+        cfg.load_from = str(newest_checkpoint(options.workspace))
+        logger.info(f"Goes on from {cfg.load_from}.")
+    elif options.weights == "imagenet":
+        fetch_backbones(cfg, options.trust_weights)
+    elif options.weights != "none":
+        cfg.load_from = start_weights(
+            cfg, spec.config, options.weights, options.trust_weights
+        )
 
-    def after_epoch(runner: Any, metrics: Any = None) -> None:
-        show_progress(console, runner, metrics)
-        score = (metrics or {}).get(cfg.default_hooks.checkpoint.save_best, 0.0)
-        best, since = runner.message_hub.get_info("patience", (-1.0, 0))
-        since = 0 if score > best else since + 1
-        runner.message_hub.update_info("patience", (max(best, score), since))
-        if options["early_stop"] and since >= options["early_stop"]:
-            print(f"No better AP in {since} epochs: this is the end.", file=console)
-            runner.train_loop.stop_training = True
 
-    bar.before_train = before_train
-    bar.after_train_iter = functools.partial(show_progress, console)
-    setattr(bar, f"after_{'val' if runner.val_loop else 'train'}_epoch", after_epoch)
-    runner.register_hook(bar, "LOWEST")  # after MMEngine has noted its numbers
-    runner.model = runner.model.to(options["device"])
-    runner.train()
-    if dist.is_main_process():
-        write_stats(workspace, cfg.test_evaluator.metric)
-        cfg.update(resume=False, launcher="none")
-        cfg.dump(output.with_suffix(".py"))
-        hub = runner.message_hub
-        best = hub.get_info("best_ckpt", None) or hub.get_info("last_ckpt")
-        best = CheckpointLoader.load_checkpoint(best, "cpu")
-        kept = {key: best[key] for key in ("meta", "state_dict")}
-        torch.save(kept, workspace / "output.part")
-        (workspace / "output.part").replace(output)
+def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
+    """MMEngine's Runner, ready to train, with cvtk's hooks.
+
+    Raises:
+        OptionError: The configuration cannot be built, and keys of it were set by the user.
+    """
+    from mmdet.visualization import DetLocalVisualizer
+
+    from cvtk.engine.runner import TrainingRunner
+
+    # MMEngine's is one for all; a second training would write to the first's log.
+    DetLocalVisualizer._instance_dict.clear()
+    cfg = copy.deepcopy(cfg)
+    hooks = own_hooks(cfg, device)
+    try:
+        runner = TrainingRunner.from_cfg(cfg)
+        runner.model = runner.model.to(device)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        if not options.set:
+            raise
+        raise OptionError(
+            f"With --set {' --set '.join(options.set)}, the training cannot be built: {error}",
+            "Look at what there is with --print_config.",
+        ) from None
+    for hook in hooks:
+        runner.register_hook(hook)
+    return runner
+
+
+def own_hooks(cfg: Any, device: str) -> list[Any]:
+    """The hooks that cvtk adds to those of the configuration; takes from it the one that it replaces."""
+    from cvtk.engine import hooks
+
+    found = [hooks.GuardHook(), hooks.ProgressHook()]
+    found.append(hooks.StatsHook(list(cfg.test_evaluator.metric)))
+    if device == "cpu":
+        found.append(hooks.CPUSpeedHook())
+    if cfg.resume:
+        found += [hooks.ResumeHook(), hooks.ValidateFirstHook()]
+    for hook in list(cfg.get("custom_hooks") or []):
+        if hook["type"] == "EarlyStoppingHook":
+            cfg.custom_hooks.remove(hook)
+            arguments = {key: hook[key] for key in hook if key != "type"}
+            found.append(hooks.PatienceHook(**arguments))
+    return found
+
+
+def write_results(cfg: Any, noted_best: str | None, options: TrainOptions) -> None:
+    """Writes the weights of the best epoch, their configuration, the statistics and plots.
+
+    Args:
+        cfg: The complete configuration.
+        noted_best: The checkpoint of the best epoch, as the training noted it; None without validation.
+        options: The user's choices.
+    """
+    import torch
+
+    cfg.update(resume=False, load_from=None, launcher="none")
+    cfg.pop("model_wrapper_cfg", None)
+    write_training_stats(options.workspace, cfg.test_evaluator.metric)
+    with atomic_write(options.output.with_suffix(".py"), force=True) as part:
+        cfg.dump(part)
+    best = read_weights(best_checkpoint(options.workspace, noted_best))
+    with atomic_write(options.output, force=True) as part:
+        torch.save({key: best[key] for key in ("meta", "state_dict")}, part)

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cvtk.config import walk
+from cvtk.log import logger
+from cvtk.recipe.nodes import each_dict
 from cvtk.errors import ModelError
 
 
@@ -126,8 +127,8 @@ def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> 
             "Name weights of this architecture, or use --weights none.",
         )
     new = sorted({k.rsplit(".", 1)[0] for k in own if k not in fits})
-    print(f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}.")
-    output = Path(cfg.work_dir, "start.pth")
+    logger.info(f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}.")
+    output = Path(cfg.work_dir, "start.weights")
     torch.save({"state_dict": fits}, output)
     return str(output)
 
@@ -146,7 +147,7 @@ def fetch_backbones(cfg: Any, trust: bool = False) -> None:
     """
     from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
-    for part in walk(cfg.model):
+    for part in each_dict(cfg.model):
         start = part.get("init_cfg")
         if not isinstance(start, dict) or start.get("type") != "Pretrained":
             continue
@@ -158,29 +159,6 @@ def fetch_backbones(cfg: Any, trust: bool = False) -> None:
             url = get_external_models()[name]
         start["checkpoint"] = find_weights(Path(name), url)
         read_weights(start["checkpoint"], trust)
-
-
-def newest_checkpoint(workspace: str | Path) -> str:
-    """The newest checkpoint that a training can go on from.
-
-    A process that is killed as it writes leaves a part of one; that is passed over.
-
-    Raises:
-        ModelError: There is none that can be read.
-    """
-    import torch
-
-    # PyTorch before 2.5 cannot be told of types; these files are of this program's own
-    trust = not hasattr(torch.serialization, "safe_globals")
-    files = Path(workspace).glob("epoch_*.pth")
-    for file in sorted(files, key=lambda f: int(f.stem[6:]), reverse=True):
-        with contextlib.suppress(ModelError):
-            if "optimizer" in read_weights(file, trust):
-                return str(file)
-    raise ModelError(
-        f"There is no checkpoint in {workspace} that can be read.",
-        "Start anew, without --resume and with --force.",
-    )
 
 
 def pick_device(device: str) -> str:

@@ -1,0 +1,124 @@
+"""The complete configuration of a training: the recipe, applied to data, choices and this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from typing import Any
+
+from cvtk.engine.batch import largest_batch
+from cvtk.engine.spec import ModelSpec
+from cvtk.engine.training_data import TrainingData
+from cvtk.errors import InstallError, OptionError
+from cvtk.log import logger
+from cvtk.options import TrainOptions
+from cvtk.recipe.explanations import crowding_notes, explain
+from cvtk.recipe.fit import fit_config
+from cvtk.recipe.nodes import set_where_present, update_where_present
+from cvtk.recipe.overrides import apply_overrides
+from cvtk.recipe.quirks import apply_quirks
+from cvtk.recipe.settings import apply_settings
+
+BATCH_WITHOUT_GPU = 4  # what "auto" means where there is no GPU's memory to fill
+
+
+def configure(
+    spec: ModelSpec,
+    data: TrainingData,
+    options: TrainOptions,
+    device: str,
+    processes: int = 1,
+) -> Any:
+    """The complete configuration, as MMEngine's `Config`.
+
+    Args:
+        spec: The architecture and its classes.
+        data: The sets, prepared.
+        options: The user's choices.
+        device: Where it will train, e.g. "cpu" or "cuda".
+        processes: That train together.
+
+    Raises:
+        OptionError: An option that does not go with the architecture.
+        InstallError: A package that is needed is missing.
+    """
+    from mmengine.config import Config
+
+    if options.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise InstallError(
+            "tensorboard is not installed.", "Install it: pip install tensorboard"
+        )
+    if options.batch_size == "auto":
+        batch_size = _automatic_batch(spec, data, options, device, processes)
+        options = replace(options, batch_size=batch_size)
+        logger.info(f"Batches of {batch_size} images.")
+    own = Config.fromfile(spec.config, import_custom_modules=False).to_dict()
+    for note in apply_quirks(own, device):
+        logger.info(note)
+    before = Config(own).to_dict()
+    cfg = fit_config(
+        own,
+        spec.config.stem,
+        spec.task,
+        data.datasets,
+        data.images,
+        data.rle,
+        options,
+        processes,
+        _amp_type(options, device),
+    )
+    cfg["work_dir"] = str(options.workspace)
+    if processes > 1:
+        set_processes(cfg, device)
+    apply_settings(cfg, options)
+    apply_overrides(cfg, options.set)
+    cfg["decisions"] = explain(before, cfg, options, processes)
+    for note in crowding_notes(cfg, data.most_objects):
+        logger.info(note)
+    return Config(cfg, filename=str(spec.config))
+
+
+def set_processes(cfg: dict[str, Any], device: str) -> None:
+    """What several processes need: a launcher, and on a CPU nothing that only GPUs have."""
+    cfg["launcher"] = "pytorch"
+    if device != "cpu":
+        return
+    cfg["model_wrapper_cfg"] = {
+        "type": "MMDistributedDataParallel",
+        "device_ids": None,
+        "broadcast_buffers": False,
+        "find_unused_parameters": cfg.get("find_unused_parameters", False),
+    }
+    update_where_present(
+        cfg["model"], "type", lambda old: "BN" if "SyncBN" in str(old) else old
+    )
+    set_where_present(cfg["model"], use_syncbn=False)
+    if "RTMDet" in cfg["model"]["type"]:  # which uses it unasked
+        cfg["model"]["use_syncbn"] = False
+
+
+def _amp_type(options: TrainOptions, device: str) -> str:
+    """The type of mixed precision that the device has; empty where it has none or none is wanted."""
+    import torch
+
+    if not options.amp:
+        return ""
+    if not device.startswith("cuda"):
+        logger.info(f"No mixed precision: {device} does not have it.")
+        return ""
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
+
+def _automatic_batch(
+    spec: ModelSpec,
+    data: TrainingData,
+    options: TrainOptions,
+    device: str,
+    processes: int,
+) -> int:
+    if processes > 1:
+        raise OptionError("--batch_size auto is for one process.", "Give a number.")
+    if not device.startswith("cuda"):
+        return BATCH_WITHOUT_GPU
+    trial = replace(options, batch_size=BATCH_WITHOUT_GPU)
+    return largest_batch(configure(spec, data, trial, device))

@@ -1,0 +1,220 @@
+"""What cvtk does while MMEngine trains: progress, checks, tables, and what a resumed training needs."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine import dist
+from mmengine.hooks import EarlyStoppingHook, Hook
+
+from cvtk.errors import ModelError
+from cvtk.log import console, logger
+from cvtk.recipe.workers import tie_workers
+from cvtk.visual.curves import write_training_stats
+
+BAR = 20  # characters
+STEPS_TO_JUDGE = 20  # the first ones are slower, so that an epoch's time is told by later ones
+SECONDS_BETWEEN_PLOTS = 60
+SHOWN_METRICS = {"coco/segm_mAP": "mask AP", "coco/bbox_mAP": "box AP"}
+
+
+class ProgressHook(Hook):  # type: ignore[misc]
+    """Shows a bar with the time left on a terminal, and a line after each epoch everywhere."""
+
+    priority = "LOWEST"  # after MMEngine has noted its numbers
+
+    def before_train(self, runner: Any) -> None:
+        """Starts to count."""
+        self.first = runner.iter
+        self.told = False
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Moves the bar, and says once how long an epoch takes where there is no GPU."""
+        done = runner.iter + 1
+        if console().isatty():
+            epoch = math.ceil(done / len(runner.train_dataloader))
+            line = progress_line(runner, epoch, done, {})
+            print(f"\r{line:<79}", end="", file=console(), flush=True)
+        if not self.told and done - self.first >= STEPS_TO_JUDGE:
+            self.told = True
+            self._tell_time(runner)
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Shows the epoch's line, where no validation follows."""
+        if runner.val_loop is None:
+            self._end_line(runner, {})
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float]) -> None:
+        """Shows the epoch's line with its AP."""
+        self._end_line(runner, metrics)
+
+    def _end_line(self, runner: Any, metrics: dict[str, float]) -> None:
+        if not dist.is_main_process():
+            return
+        start = "\r" if console().isatty() else ""
+        line = progress_line(runner, runner.epoch, runner.iter, metrics)
+        print(f"{start}{line:<79}", file=console(), flush=True)
+
+    def _tell_time(self, runner: Any) -> None:
+        import torch
+
+        if torch.cuda.is_available() or not dist.is_main_process():
+            return
+        seconds = runner.message_hub.get_scalar("train/time").mean(STEPS_TO_JUDGE)
+        epoch = datetime.timedelta(seconds=int(seconds * len(runner.train_dataloader)))
+        text = f"Without a GPU, an epoch takes {epoch} (hours:minutes:seconds)."
+        if (epoch * (runner.max_epochs - runner.epoch)).days:
+            text += " RTMDet's tiny models are lighter."
+        logger.info(text)
+
+
+def progress_line(
+    runner: Any, epoch: int, done: int, metrics: dict[str, float]
+) -> str:
+    """One line on where a training stands.
+
+    Args:
+        runner: MMEngine's.
+        epoch: From 1.
+        done: Steps, of all epochs.
+        metrics: Of the validation after this epoch; empty without one.
+    """
+    steps, total = len(runner.train_dataloader), runner.max_iters
+    scalar = runner.message_hub.get_scalar
+    parts = [f"epoch {epoch}/{runner.max_epochs}"]
+    parts.append(f"loss {scalar('train/loss').mean(steps):.3f}")
+    for key, name in SHOWN_METRICS.items():
+        if key in metrics:
+            parts.append(f"{name} {metrics[key]:.3f}")
+    seconds = scalar("train/time").mean(STEPS_TO_JUDGE) * (total - done)
+    bar = "#" * (BAR * done // total)
+    left = datetime.timedelta(seconds=int(seconds))
+    parts.append(f"[{bar:.<{BAR}}] {done}/{total}  ETA {left}")
+    return "  ".join(parts)
+
+
+class GuardHook(Hook):  # type: ignore[misc]
+    """Ends a training whose loss is not a number, and lets its workers end with it."""
+
+    priority = "VERY_LOW"
+
+    def before_train(self, runner: Any) -> None:
+        """Ties the workers of both data loaders to this process."""
+        tie_workers(runner.train_dataloader)
+        if runner.val_loop is not None:
+            tie_workers(runner.val_dataloader)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Looks at the loss.
+
+        Raises:
+            ModelError: It is not a number.
+        """
+        if not math.isfinite(outputs["loss"]):
+            raise ModelError(
+                "The loss is not a number any more.",
+                "Try a lower --lr, or --weights coco.",
+            )
+
+
+class CPUSpeedHook(Hook):  # type: ignore[misc]
+    """Makes a training on a CPU a third faster."""
+
+    def before_train(self, runner: Any) -> None:
+        """Flushes denormal numbers, and lays channels innermost (not for several processes).
+
+        It comes after MMEngine drew the initial weights, which would differ with the memory's layout; and
+        DistributedDataParallel mixes gradients up where that changes after wrapping.
+        """
+        import torch
+
+        torch.set_flush_denormal(True)
+        if dist.is_distributed():
+            return
+        for part in runner.model.modules():
+            if type(part) is torch.nn.Conv2d:
+                part.to(memory_format=torch.channels_last)
+
+
+class ResumeHook(Hook):  # type: ignore[misc]
+    """Puts right what a resumed training knows of the one before."""
+
+    priority = "VERY_HIGH"  # before MMEngine's hooks look at it
+
+    def before_train(self, runner: Any) -> None:
+        """Finds the best checkpoint in this workspace, which may have been moved; validates if need be."""
+        hub, workspace = runner.message_hub, Path(runner.work_dir)
+        named = hub.runtime_info.get("best_ckpt")
+        if named is not None:
+            best = workspace / Path(named).name
+            if best.is_file():
+                hub.update_info("best_ckpt", str(best))
+            else:
+                logger.warning(f"{best.name} is gone: the best epoch is sought anew.")
+                hub.pop_info("best_ckpt")
+                hub.pop_info("best_score", None)
+
+
+class ValidateFirstHook(Hook):  # type: ignore[misc]
+    """Validates before a resumed training goes on: it may have been stopped just before it did."""
+
+    priority = "LOWEST"
+
+    def before_train(self, runner: Any) -> None:
+        """Validates the epoch that is resumed from."""
+        if runner.val_loop is not None:
+            runner.val_loop.run()
+
+
+class PatienceHook(EarlyStoppingHook):  # type: ignore[misc]
+    """MMEngine's early stopping, which goes on counting after a resume, and says why it ends."""
+
+    def before_train(self, runner: Any) -> None:
+        """Takes up the count of the training before."""
+        known = runner.message_hub.get_info("patience", None)
+        if known is not None:
+            self.best_score, self.wait_count = known
+
+    def after_val_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Counts the epochs without a better AP."""
+        super().after_val_epoch(runner, metrics)
+        state = (self.best_score, self.wait_count)
+        runner.message_hub.update_info("patience", state)
+        if runner.train_loop.stop_training:
+            epochs = f"{self.wait_count} epoch{'s' * (self.wait_count > 1)}"
+            logger.info(f"No better AP in {epochs}: the training ends here.")
+
+
+class StatsHook(Hook):  # type: ignore[misc]
+    """Writes tables and plots while the training runs, so that a stopped one leaves them too."""
+
+    priority = "LOWEST"
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = kinds
+        self.last = 0.0
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Writes after the epoch, where no validation follows."""
+        if runner.val_loop is None:
+            self._write(runner)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float]) -> None:
+        """Writes after the validation."""
+        self._write(runner)
+
+    def _write(self, runner: Any) -> None:
+        recently = time.monotonic() - self.last < SECONDS_BETWEEN_PLOTS
+        if dist.is_main_process() and not recently:
+            write_training_stats(Path(runner.work_dir), self.kinds)
+            self.last = time.monotonic()

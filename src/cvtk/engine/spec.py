@@ -1,0 +1,133 @@
+"""What a model is made of: an architecture, its classes, and weights once there are some."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvtk.engine.config_files import read_config
+from cvtk.errors import DataError, FileError, InstallError, ModelError
+from cvtk.options import DEFAULT_MODELS, PathLike
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is made of.
+
+    Attributes:
+        name: The architecture or the file that it was made from.
+        config: The file of its configuration.
+        task: "segm" (masks and boxes) or "det" (boxes).
+        classes: Class names in their order.
+        category_ids: COCO id of each class.
+        weights: The file of its weights; None before training.
+        trust_weights: Whether a file of weights may hold anything, and so run code.
+    """
+
+    name: str
+    config: Path
+    task: str
+    classes: list[str]
+    category_ids: list[int]
+    weights: Path | None = None
+    trust_weights: bool = False
+
+
+def make_spec(
+    model: PathLike,
+    labels: PathLike | Sequence[str] | None,
+    task: str | None,
+    trust_weights: bool,
+) -> ModelSpec:
+    """A model from an architecture, or from weights that were trained before; see `create_model`.
+
+    Raises:
+        ModelError: No such architecture or weights, or no labels.
+        InstallError: MMDetection is not installed.
+    """
+    require_mmdet()
+    name = str(model) or DEFAULT_MODELS[task or "segm"]
+    if name.endswith(".pth"):
+        spec = open_weights(Path(name), trust_weights)
+        _require_classes(spec, labels)
+        return spec
+    from cvtk import zoo
+
+    if labels is None:
+        raise ModelError(
+            f"{name} needs to know your classes.", "Name a label file: labels=..."
+        )
+    entry = zoo.find(name, task)
+    classes = read_names(labels)
+    ids = list(range(1, len(classes) + 1))
+    return ModelSpec(name, entry.config, task or entry.task, classes, ids)
+
+
+def open_weights(weights: Path, trust_weights: bool = False) -> ModelSpec:
+    """A model from trained weights, with their configuration beside them.
+
+    Raises:
+        FileError: One of the two files is missing.
+        ModelError: The configuration is not one that a training wrote.
+    """
+    if not weights.is_file():
+        raise FileError(
+            f"There are no weights at {weights}.", "Check the path, or train first."
+        )
+    config = weights.with_suffix(".py")
+    if not config.is_file():
+        raise FileError(
+            f"{weights} needs its configuration beside it: {config} is missing.",
+            "Keep the two files together.",
+        )
+    cfg = read_config(config, trust_weights)
+    try:
+        meta = cfg.test_dataloader.dataset.metainfo
+        classes = list(meta.classes)
+        metric = cfg.test_evaluator.metric
+    except (AttributeError, KeyError, TypeError):
+        raise ModelError(
+            f"{config} is not the configuration of a training.",
+            f"Put the file back that lay beside {weights.name} when it was trained.",
+        ) from None
+    ids = list(meta.get("category_ids", range(1, len(classes) + 1)))
+    task = "segm" if "segm" in metric else "det"
+    return ModelSpec(str(weights), config, task, classes, ids, weights, trust_weights)
+
+
+def read_names(labels: PathLike | Sequence[str]) -> list[str]:
+    """Class names, from a label file or as they are given."""
+    from cvtk.data.labels import read_labels
+
+    if isinstance(labels, (str, Path)):
+        return read_labels(labels)
+    names = [str(name) for name in labels]  # type: ignore[union-attr]
+    if not names or len(set(names)) < len(names):
+        raise DataError(
+            f"The labels are {names}.", "Give at least one, and each of them once."
+        )
+    return names
+
+
+def _require_classes(spec: ModelSpec, labels: PathLike | Sequence[str] | None) -> None:
+    if labels is not None and read_names(labels) != spec.classes:
+        raise ModelError(
+            f"{spec.name} was trained for {spec.classes}, not {read_names(labels)}.",
+            "Leave the labels out, or name the classes in that order.",
+        )
+
+
+def require_mmdet() -> None:
+    """Raises InstallError where training cannot work."""
+    missing = [
+        name
+        for name in ("torch", "mmdet", "mmcv", "mmengine")
+        if not importlib.util.find_spec(name)
+    ]
+    if missing:
+        raise InstallError(
+            f"This needs MMDetection, and {' and '.join(missing)} is not installed.",
+            'Install it with: pip install "cvtk[mmdet]"',
+        )

@@ -1,0 +1,102 @@
+"""The annotations of a training: each file is read once, checked, and written as MMDetection needs it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cvtk import data
+from cvtk.data import checks
+from cvtk.data.coco import to_dict
+from cvtk.engine.spec import ModelSpec
+from cvtk.io import atomic_write
+from cvtk.log import logger
+from cvtk.options import TrainOptions
+from cvtk.recipe.data import (
+    complete_annotations,
+    dataset_of,
+    has_rle,
+    match_classes,
+)
+
+
+@dataclass
+class TrainingData:
+    """What is known of the sets of a training.
+
+    Attributes:
+        datasets: By "train", "valid" and "test", what MMDetection is told of each set.
+        images: How many there are to learn from.
+        rle: Whether any mask to learn from is run-length encoded.
+        most_objects: By set, the image with the most objects, and how many it has.
+    """
+
+    datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: int = 0
+    rle: bool = False
+    most_objects: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+
+def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
+    """Reads and checks the sets of a training, and writes them to its workspace.
+
+    With `print_config` nothing is written.
+
+    Raises:
+        FileError: A file or an image is missing.
+        DataError: Annotations or images cannot be used; the message names the item.
+    """
+    found = TrainingData()
+    for split, file in options.annotation_files.items():
+        dataset = data.read(file)
+        train = split == "train"
+        for note in checks.require_trainable(
+            dataset, spec.classes, spec.task, train=train
+        ):
+            logger.info(note)
+        checks.require_images(dataset)
+        ids = align_categories(dataset, spec.classes)
+        coco = to_dict(dataset)
+        complete_annotations(coco)
+        used = options.workspace / f"used_{split}.json"
+        folder = str(file.resolve().parent)
+        found.datasets[split] = dataset_of(str(used), folder, spec.classes, ids)
+        if not options.print_config:
+            write_json(coco, used)
+        found.most_objects[split] = image_with_most_objects(coco)
+        if train:
+            found.images = len(coco["images"])
+            found.rle = has_rle(coco)
+    return found
+
+
+def align_categories(dataset: data.Dataset, classes: list[str]) -> list[int]:
+    """Gives a set the categories of the labels, in their order; returns their ids."""
+    coco = {
+        "categories": [{"id": c.id, "name": c.name} for c in dataset.categories],
+        "annotations": [{"category_id": a.category_id} for a in dataset.annotations],
+    }
+    ids = match_classes(coco, classes, str(dataset.file))
+    dataset.categories = [
+        data.Category(id_, name) for id_, name in zip(ids, classes, strict=True)
+    ]
+    return ids
+
+
+def write_json(content: Any, file: Path) -> None:
+    """Writes what only a machine reads."""
+    with atomic_write(file, force=True) as part:
+        part.write_text(json.dumps(content), encoding="utf-8")
+
+
+def image_with_most_objects(coco: dict[str, Any]) -> tuple[str, int]:
+    """The name of the image with the most objects, and how many it has."""
+    counts = Counter(item["image_id"] for item in coco["annotations"])
+    if not counts:
+        return "", 0
+    image_id, objects = counts.most_common(1)[0]
+    names = {image["id"]: image["file_name"] for image in coco["images"]}
+    return names.get(image_id, ""), objects

@@ -1,0 +1,214 @@
+"""The folder of a training: its mark, its lock, and the checkpoints to go on from.
+
+Only files that a training wrote are ever removed, and only in a folder that bears our mark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cvtk.engine.weights import read_weights
+from cvtk.errors import FileError, ModelError
+from cvtk.io import require_free
+from cvtk.options import TrainOptions
+
+MARK = ".cvtk-training"
+LOCK = ".cvtk-lock"
+# What a training writes into its workspace, beside the folders of its logs.
+OWN_FILES = re.compile(
+    r"epoch_\d+\.pth|best_.*_epoch_\d+\.pth|last_checkpoint|start\.weights"
+    r"|used_(train|valid|test)\.json|used_truth\.json|test_outputs\.coco\.json"
+    r"|.*\.part|\.cvtk-(training|lock)"
+)
+LOG_FOLDER = re.compile(r"\d{8}_\d{6}")
+
+
+def own_files(workspace: Path) -> list[Path]:
+    """The files and folders in a workspace that a training wrote."""
+    found = []
+    for path in sorted(workspace.iterdir()):
+        is_log = path.is_dir() and LOG_FOLDER.fullmatch(path.name)
+        if is_log or OWN_FILES.fullmatch(path.name):
+            found.append(path)
+    return found
+
+
+@contextmanager
+def opened_workspace(options: TrainOptions) -> Iterator[Path]:
+    """Opens the workspace of a training: nobody else trains into it meanwhile.
+
+    An empty workspace is removed again where the training did not begin.
+
+    Raises:
+        FileError: The weights exist, another training was stopped there or is running, or the folder is
+            somebody's own.
+    """
+    workspace = options.workspace
+    require_own_names(options)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{workspace} cannot be made a folder ({error.strerror}).",
+            "Choose another name for the weights.",
+        ) from None
+    with _locked(workspace):
+        require_unused(options)
+        (workspace / MARK).write_text("The logs and checkpoints of a training by cvtk.\n")
+        if not options.resume:
+            remove_old(workspace)
+        try:
+            yield workspace
+        finally:
+            if not began(workspace):
+                remove_old(workspace)
+
+
+def require_own_names(options: TrainOptions) -> None:
+    """Checks that what a training writes replaces nothing of the user's.
+
+    Raises:
+        FileError: It would.
+    """
+    force = options.force or options.resume
+    name = options.output.with_suffix("")
+    require_free(options.output, force=force)
+    configuration = options.output.with_suffix(".py")
+    if configuration.exists() and not is_configuration(configuration):
+        raise FileError(
+            f"{configuration}, where the configuration is written, is another file of yours.",
+            "Choose another name for the weights.",
+        )
+    for ending in (".py", ".test_stats.json"):
+        require_free(name.with_name(name.name + ending), force=force)
+    for split in ("train", "valid"):
+        for ending in ("txt", "png"):
+            file = name.with_name(f"{name.name}.train_stats.{split}.{ending}")
+            require_free(file, force=True)
+
+
+def is_configuration(file: Path) -> bool:
+    """Whether a Python file is a configuration that a training wrote."""
+    text = file.read_bytes()[:2**20]
+    return b"work_dir = " in text and b"train_dataloader = " in text
+
+
+def require_unused(options: TrainOptions) -> None:
+    """Checks that a workspace is new, or is one that the user wants to use again.
+
+    Raises:
+        FileError: It is a folder of the user's, or holds a training that was stopped.
+    """
+    workspace = options.workspace
+    own = [path for path in own_files(workspace) if path.name != LOCK]
+    if own and not (workspace / MARK).exists():
+        if options.resume and (workspace / "last_checkpoint").is_file():
+            return  # made before there was a mark
+        raise FileError(
+            f"{workspace} is not a training's folder, but has {own[0].name}, which a training writes.",
+            "Choose another name for the weights.",
+        )
+    epochs = checkpoints(workspace)
+    if epochs and not (options.resume or options.force):
+        raise FileError(
+            f"{workspace} holds a training that was stopped after epoch {epoch_of(epochs[0])}.",
+            "The same command with --resume goes on; with --force it starts anew.",
+        )
+
+
+def began(workspace: Path) -> bool:
+    """Whether a training has made its first step there."""
+    return any(path.is_dir() or path.suffix == ".pth" for path in own_files(workspace))
+
+
+def remove_old(workspace: Path) -> None:
+    """Removes what an older training left, so that a later one does not go on from it."""
+    for path in own_files(workspace):
+        if path.name in (MARK, LOCK):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _locked(workspace: Path) -> Iterator[None]:
+    """Holds the lock of a workspace; the system gives it back when a process ends, however it ends."""
+    from filelock import FileLock, Timeout
+
+    file = workspace / LOCK
+    lock = FileLock(file, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FileError(
+            f"Another training is writing to {workspace}.",
+            "Wait for it, end it, or choose another name for the weights.",
+        ) from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            file.write_text(f"{os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        lock.release()
+        file.unlink(missing_ok=True)
+        if [path.name for path in workspace.iterdir()] == [MARK]:
+            shutil.rmtree(workspace)
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """The epoch after which a checkpoint was written."""
+    return int(checkpoint.stem.removeprefix("epoch_"))
+
+
+def checkpoints(workspace: Path) -> list[Path]:
+    """The checkpoints to go on from, the newest first."""
+    files = [f for f in workspace.glob("epoch_*.pth") if OWN_FILES.fullmatch(f.name)]
+    return sorted(files, key=epoch_of, reverse=True)
+
+
+def newest_checkpoint(workspace: Path) -> Path:
+    """The newest checkpoint that a training can go on from.
+
+    A process that is killed as it writes leaves a part of one; that is passed over.
+
+    Raises:
+        ModelError: There is none that can be read.
+    """
+    needed = {"state_dict", "optimizer", "meta", "message_hub"}
+    for file in checkpoints(workspace):
+        with contextlib.suppress(ModelError):
+            if needed <= read_weights(file).keys():
+                return file
+    raise ModelError(
+        f"There is no checkpoint in {workspace} that can be read.",
+        "Start anew, without --resume and with --force.",
+    )
+
+
+def best_checkpoint(workspace: Path, named: str | None) -> Path:
+    """The checkpoint of the best epoch: the file that a training named, but in this workspace.
+
+    Args:
+        workspace: It may have been moved since.
+        named: The path that the training noted; None without validation.
+
+    Returns:
+        The file; where it is gone, the one of the last epoch.
+    """
+    if named:
+        file = workspace / Path(named).name
+        if OWN_FILES.fullmatch(file.name) and file.is_file():
+            return file
+    return newest_checkpoint(workspace)
