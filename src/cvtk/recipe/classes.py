@@ -13,5 +13,5 @@ def set_classes(model: dict[str, Any], count: int) -> None:
     set_where_present(model, num_stuff_classes=0)
     for part in each_dict(model):
         weights = part.get("class_weight")
-        if isinstance(weights, list):  # one for each class, and the last for "nothing"
+        if isinstance(weights, list):  # one per class, and the last for "no object"
             part["class_weight"] = [1.0] * count + weights[-1:]

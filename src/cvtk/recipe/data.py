@@ -7,59 +7,73 @@ from typing import Any
 from cvtk.errors import DataError
 from cvtk.recipe.nodes import each_dict
 
-# Which option names the data of which of MMDetection's data loaders.
+# The option that names the data of each of MMDetection's data loaders.
 LOADERS = {"train": "train", "valid": "val", "test": "test"}
 
 
 def match_classes(coco: dict[str, Any], classes: list[str], file: str) -> list[int]:
-    """Puts the categories of a COCO file in the order of the labels.
+    """Puts the categories of a COCO file in the order of the labels; returns their ids.
 
-    Args:
-        coco: The content of the file; its `categories` are changed.
-        classes: The labels.
-        file: Its name, for messages.
-
-    Returns:
-        The category id of each label. A label that the file does not know gets a new one.
+    Categories of the same name become one. A label that is not among them gets a new id.
 
     Raises:
         DataError: The file has annotations of a class that is not among the labels.
     """
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    used = {names.get(item["category_id"]) for item in coco["annotations"]}
-    unknown = sorted(str(name) for name in used - set(classes))
+    used = {item["category_id"] for item in coco["annotations"]}
+    found = {names.get(number, f"category {number}") for number in used}
+    unknown = sorted(str(name) for name in found - set(classes))
     if unknown:
         raise DataError(
-            f"{file} has annotations of {', '.join(map(repr, unknown))}, but the labels are {classes}.",
-            "Use the same names on both sides.",
+            f"{file} has annotations of {', '.join(map(repr, unknown))},"
+            f" but the labels are {classes}.",
+            "Use the same names in both files.",
         )
-    known = {name: category_id for category_id, name in names.items()}
+    known: dict[str, int] = {}
+    for number, name in names.items():
+        known.setdefault(name, number)
+    for item in coco["annotations"]:
+        item["category_id"] = known[names[item["category_id"]]]
     unused = max([0, *names]) + 1
-    ids = [known.get(name, unused + i) for i, name in enumerate(classes)]
+    ids = [known.get(name, unused + index) for index, name in enumerate(classes)]
     pairs = zip(ids, classes, strict=True)
-    coco["categories"] = [{"id": id_, "name": name} for id_, name in pairs]
+    coco["categories"] = [{"id": number, "name": name} for number, name in pairs]
     return ids
 
 
 def complete_annotations(coco: dict[str, Any]) -> None:
-    """Adds what MMDetection stops without: the area, the box and `iscrowd` of every object."""
-    from pycocotools import mask as api
+    """Adds what MMDetection needs of every object: its area, its box and `iscrowd`.
 
+    Raises:
+        DataError: An object has neither a mask nor a box.
+    """
     images = {image["id"]: image for image in coco["images"]}
     for item in coco["annotations"]:
         item.setdefault("iscrowd", 0)
-        segmentation = item.get("segmentation")
-        if segmentation and not {"area", "bbox"} <= item.keys():
-            image = images[item["image_id"]]
-            rle = api.frPyObjects(segmentation, image["height"], image["width"])
-            rle = api.merge(rle) if isinstance(rle, list) else rle
-            item.update(area=float(api.area(rle)), bbox=api.toBbox(rle).tolist())
-        if "area" not in item:
-            item["area"] = item["bbox"][2] * item["bbox"][3]
+        if item.get("segmentation") and not {"area", "bbox"} <= item.keys():
+            measure_mask(item, images[item["image_id"]])
+        if "bbox" not in item:
+            raise DataError(
+                f"Annotation {item.get('id')} has neither a mask nor a box.",
+                "Draw one, or remove the annotation.",
+            )
+        item.setdefault("area", item["bbox"][2] * item["bbox"][3])
+
+
+def measure_mask(item: dict[str, Any], image: dict[str, Any]) -> None:
+    """Sets the area and the box of an object from its mask: polygons, or RLE of either kind."""
+    from pycocotools import mask as api
+
+    mask = item["segmentation"]
+    if isinstance(mask, list):
+        mask = api.merge(api.frPyObjects(mask, image["height"], image["width"]))
+    elif isinstance(mask["counts"], list):
+        mask = api.frPyObjects(mask, *mask["size"])
+    item.update(area=float(api.area(mask)), bbox=api.toBbox(mask).tolist())
 
 
 def has_rle(coco: dict[str, Any]) -> bool:
-    """Whether any mask is run-length encoded, not drawn as polygons."""
+    """Whether any mask is run-length encoded rather than drawn as polygons."""
     return any(
         isinstance(item.get("segmentation"), dict) for item in coco["annotations"]
     )
@@ -68,7 +82,7 @@ def has_rle(coco: dict[str, Any]) -> bool:
 def dataset_of(
     annotations: str, folder: str, classes: list[str], ids: list[int]
 ) -> dict[str, Any]:
-    """What MMDetection is told of a set: its annotations, the folder of its images, its classes."""
+    """A data set for MMDetection: annotations, folder of the images, classes and their ids."""
     return {
         "type": "CocoDataset",
         "ann_file": annotations,
@@ -84,24 +98,18 @@ def set_data(
     batch_size: int,
     num_workers: int,
 ) -> None:
-    """Puts the user's sets in the place of COCO; the pipelines stay as they are.
+    """Puts the user's data sets in the place of COCO; the pipelines stay as they are.
 
-    Args:
-        cfg: The configuration; changed in place.
-        task: "segm" or "det".
-        datasets: What `dataset_of` gave for "train", and for "valid" and "test" where there are such.
-        batch_size: Images per step of one process.
-        num_workers: Processes that read images.
+    They are those that `dataset_of` gives for "train", and for "valid" and "test" if given.
     """
     kinds = ["bbox", "segm"] if task == "segm" else ["bbox"]
     dataset = datasets["train"]
     for option, split in LOADERS.items():
-        dataset = datasets.get(option, dataset)  # else the set before takes the place
+        dataset = datasets.get(option, dataset)  # or else the one before stands in
         loader = cfg[f"{split}_dataloader"]
         train = split == "train"
-        loader["dataset"] = in_place_of(
-            loader["dataset"], {**dataset, "test_mode": not train}
-        )
+        new = {**dataset, "test_mode": not train}
+        loader["dataset"] = in_place_of(loader["dataset"], new)
         loader["sampler"] = {"type": "DefaultSampler", "shuffle": train}
         loader["batch_size"] = batch_size if train else 1
         loader["num_workers"] = num_workers
@@ -117,9 +125,9 @@ def set_data(
 
 
 def in_place_of(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """A set with the pipeline of the one that it replaces.
+    """A data set with the pipeline of the one that it replaces.
 
-    Sets that are repeated, balanced or joined become the one set; a mix of images (mosaic) stays a mix.
+    Data sets that are repeated, balanced or joined become the one; a mix of images (mosaic) stays.
     """
     inner = next(part for part in each_dict(old) if "ann_file" in part)
     new = {**new, "pipeline": inner["pipeline"]}

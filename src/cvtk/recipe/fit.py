@@ -1,4 +1,4 @@
-"""The whole recipe: an architecture's own configuration, fitted to data, choices and machine."""
+"""The whole recipe: an architecture's own configuration, fitted to data, options and machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cvtk.recipe.schedule import set_schedule
 from cvtk.recipe.sizes import set_image_size
 from cvtk.recipe.start import set_start
 
-# What MMEngine's Runner takes. The other keys of a configuration are variables that these were made from
-# already: to change them would do nothing.
+# What MMEngine's Runner takes. Other keys of a configuration are variables that these were
+# made from: changing them would do nothing.
 RUNNER_KEYS = (
     *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader"),
     *("train_cfg", "val_cfg", "test_cfg", "auto_scale_lr", "optim_wrapper"),
@@ -42,40 +42,40 @@ def fit_config(
 
     Args:
         own: The architecture's own configuration; parts of it are changed.
-        name: Of the architecture's file.
+        name: The name of the architecture's file.
         task: "segm" or "det".
-        datasets: What `dataset_of` gave for "train", and for "valid" and "test" where there are such.
+        datasets: From `dataset_of`: "train", and "valid" and "test" where they were given.
         images: How many there are to learn from.
         rle: Whether any of their masks is run-length encoded.
         options: The user's choices.
-        processes: That train together, each with a batch of its own.
+        processes: Processes that train together, each with a batch of its own.
         amp_type: The type of mixed precision, "bfloat16" or "float16"; empty: none.
     """
     cfg = {key: own[key] for key in own if key in RUNNER_KEYS}
-    cfg["randomness"] = {"seed": options.seed}
-    batch_size = int(options.batch_size)
-    images_per_step = batch_size * processes
-    steps_per_epoch = math.ceil(images / images_per_step)
-    set_classes(cfg["model"], len(datasets["train"]["metainfo"]["classes"]))
-    set_start(cfg["model"], options.weights)
+    model, batch_size = cfg["model"], int(options.batch_size)
+    images_per_batch = batch_size * processes
+    steps_per_epoch = math.ceil(images / images_per_batch)
+    images_per_step = images_per_batch * options.accumulate
+    from_scratch = options.weights == "none"
+    set_classes(model, len(datasets["train"]["metainfo"]["classes"]))
+    set_start(model, options.weights)
     if options.image_size:
         set_image_size(cfg, options.image_size)
     set_data(cfg, task, datasets, batch_size, options.num_workers)
     if rle:  # loaded as polygons, such masks would be ignored
         set_where_present(cfg, poly2mask=True)
-    set_schedule(
-        cfg,
-        name,
-        options.epoch,
-        steps_per_epoch,
-        images_per_step * options.accumulate,
-        options.lr,
-        options.weights == "none",
-    )
-    cfg["optim_wrapper"]["accumulative_counts"] = options.accumulate
-    if amp_type:
-        cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=amp_type)
-    # "spawn" on Windows and macOS: worker processes start from a fresh Python
-    cfg["env_cfg"]["mp_cfg"]["mp_start_method"] = multiprocessing.get_start_method()
+    steps = (options.epoch, steps_per_epoch, images_per_step)
+    set_schedule(cfg, name, *steps, options.lr, from_scratch)
+    set_runtime(cfg, options.seed, options.accumulate, amp_type)
     set_hooks(cfg, task, steps_per_epoch, options.early_stop, options.tensorboard)
     return cfg
+
+
+def set_runtime(cfg: dict[str, Any], seed: int, accumulate: int, amp_type: str) -> None:
+    """Sets the seed, how gradients are collected, and how worker processes start."""
+    cfg["randomness"] = {"seed": seed}
+    cfg["optim_wrapper"]["accumulative_counts"] = accumulate
+    if amp_type:
+        cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=amp_type)
+    # "spawn" on Windows and macOS: there, workers start from a fresh Python.
+    cfg["env_cfg"]["mp_cfg"]["mp_start_method"] = multiprocessing.get_start_method()

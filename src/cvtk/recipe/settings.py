@@ -1,17 +1,18 @@
-"""What few people change in a fitted configuration: the settings at the head of the helper script."""
+"""What few people change in a configuration: the settings at the head of the helper script."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cvtk.options import TrainOptions
 from cvtk.recipe.nodes import set_where_present
 
-DECAY_FACTOR = 0.1  # where neither the user nor the architecture says
+DECAY_FACTOR = 0.1  # unless the user or the architecture has another
 
 
 def apply_settings(cfg: dict[str, Any], options: TrainOptions) -> None:
-    """Changes a fitted configuration as the options of kind "setting" say."""
+    """Changes a fitted configuration by the options of kind "setting"."""
     if options.frozen_stages is not None:
         cfg["model"]["backbone"]["frozen_stages"] = options.frozen_stages
     set_decay(cfg, options.decay_epochs, options.decay_factor)
@@ -23,8 +24,10 @@ def apply_settings(cfg: dict[str, Any], options: TrainOptions) -> None:
         set_best(cfg, hooks["checkpoint"]["save_best"] + "_50")
 
 
-def set_decay(cfg: dict[str, Any], epochs: Any, factor: float | None) -> None:
-    """Lets the learning rate fall after other epochs, or to another share of it."""
+def set_decay(
+    cfg: dict[str, Any], epochs: Sequence[int] | None, factor: float | None
+) -> None:
+    """Lets the learning rate fall after other epochs, or to another fraction of itself."""
     schedulers = cfg["param_scheduler"]
     if epochs is not None:
         cfg["param_scheduler"] = [
@@ -37,13 +40,13 @@ def set_decay(cfg: dict[str, Any], epochs: Any, factor: float | None) -> None:
             },
         ]
     elif factor is not None:
-        steps = [part for part in schedulers if "milestones" in part]
-        for part in steps:
-            part["gamma"] = factor
+        for scheduler in schedulers:
+            if "milestones" in scheduler:
+                scheduler["gamma"] = factor
 
 
 def set_warmup(cfg: dict[str, Any], steps: int | None) -> None:
-    """Lets the learning rate rise over so many steps; 0: at once; None: as it is."""
+    """Lets the learning rate rise over so many steps; 0: no warm-up; None: as it is."""
     if steps is None:
         return
     schedulers = cfg["param_scheduler"]
@@ -61,6 +64,6 @@ def is_warmup(scheduler: dict[str, Any]) -> bool:
 
 
 def set_best(cfg: dict[str, Any], metric: str) -> None:
-    """Sets the metric that selects the best epoch, and ends a training early."""
+    """Sets the metric that selects the best epoch, and that ends a training early."""
     cfg["default_hooks"]["checkpoint"]["save_best"] = metric
     set_where_present(cfg.get("custom_hooks"), monitor=metric)

@@ -11,21 +11,23 @@ SIZE_KEYS = ("scale", "scales", "img_scale", "crop_size", "size")
 
 
 def set_image_size(cfg: dict[str, Any], size: int) -> None:
-    """Scales all sizes in the pipelines, so that the one of the test images becomes `size` pixels.
+    """Scales all sizes in the pipelines, so that the test images become `size` pixels large.
+
+    For a square that is its side, for a rectangle the shorter side.
 
     Raises:
-        OptionError: The test images have no size: they stay as large as they are.
+        OptionError: The architecture does not resize its test images.
     """
     steps = each_dict(cfg["test_dataloader"])
-    own_sizes = [step["scale"] for step in steps if "scale" in step]
-    if not own_sizes:
+    test_sizes = [step["scale"] for step in steps if "scale" in step]
+    if not test_sizes:
         raise OptionError(
             "--image_size: this architecture takes images as large as they are.",
             "Leave it out.",
         )
-    factor = size / min(own_sizes[0])
-    places = ("loader", "pipeline", "hooks")
-    parts = [part for key, part in cfg.items() if key.endswith(places)]
+    factor = size / min(test_sizes[0])
+    with_sizes = ("loader", "pipeline", "hooks")
+    parts = [part for key, part in cfg.items() if key.endswith(with_sizes)]
     parts.append(cfg["model"].get("data_preprocessor"))
     for key in SIZE_KEYS:
         update_where_present(parts, key, lambda old: scaled_size(old, factor))
