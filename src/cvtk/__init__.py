@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # public name -> module that defines it
 _NAMES: dict[str, str] = {
@@ -16,10 +16,10 @@ _NAMES: dict[str, str] = {
     "Model": "cvtk.model",
     "Result": "cvtk.results",
     "create_model": "cvtk.model",
-    "create_script": "cvtk.scaffold",
-    "mask_rcnn": "cvtk.parts",
-    "save_config": "cvtk.parts",
-    "run": "cvtk.model",
+    "create_script": "cvtk.scripts.create",
+    "mask_rcnn": "cvtk.recipe.mask_rcnn",
+    "save_config": "cvtk.recipe.mask_rcnn",
+    "run": "cvtk.scripts.run",
 }
 
 __all__ = ["__version__", *_NAMES]

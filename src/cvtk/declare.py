@@ -38,6 +38,7 @@ class Option:
         needed: Whether the scripts must be given it, although the library has a default.
         kind: "option": of scripts and library; "setting": a constant at the head of the helper script, and
             an argument in the library; "library": an argument in the library alone.
+        in_vanilla: Whether the vanilla script has it too.
     """
 
     help: str
@@ -50,6 +51,7 @@ class Option:
     unset: str = ""
     needed: bool = False
     kind: Literal["option", "setting", "library"] = "option"
+    in_vanilla: bool = True
 
 
 @dataclass(frozen=True)
@@ -205,12 +207,19 @@ def _require(value: Any, holds: object) -> Any:
 
 
 def declarations(options: type[Any]) -> tuple[Declared, ...]:
-    """The options that a dataclass declares: its own first, then those that it shares with others."""
+    """The options that a dataclass declares: its own first, then those that others share."""
     hints = typing.get_type_hints(options, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(options)}
-    own = [name for name in fields if name in vars(options).get("__annotations__", {})]
-    shared = [name for name in fields if name not in own]
-    return tuple(_declared(fields[name], hints[name]) for name in [*own, *shared])
+    shared = [name for base in options.__mro__ for name in _shared_names(base)]
+    order = sorted(fields, key=shared.__contains__)
+    return tuple(_declared(fields[name], hints[name]) for name in order)
+
+
+def _shared_names(base: type[Any]) -> list[str]:
+    """The fields of a class that only lends them to others: its name starts with an underscore."""
+    return (
+        list(vars(base).get("__annotations__", {})) if base.__name__[0] == "_" else []
+    )
 
 
 def _declared(field: dataclasses.Field[Any], hint: Any) -> Declared:

@@ -206,3 +206,10 @@ def decode_mask(rle: CocoRLE) -> NDArray[np.uint8]:
     from pycocotools import mask as api
 
     return np.asarray(api.decode(rle), dtype=np.uint8)
+
+
+def templates_folder() -> Path:
+    """The folder of the templates: in the wheel, or beside `src` in a checkout."""
+    here = Path(__file__).parent
+    places = (here / "templates", here.parents[1] / "templates")
+    return next(folder for folder in places if folder.is_dir())

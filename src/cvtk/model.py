@@ -71,7 +71,7 @@ class Model:
 
     @property
     def task(self) -> str:
-        """ "segm" (masks and boxes) or "det" (boxes)."""
+        """What it finds: masks and boxes ("segm"), or boxes ("det")."""
         return self.spec.task
 
     @property

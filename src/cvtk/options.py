@@ -35,7 +35,7 @@ class _Device(Checked):
     device: Annotated[
         str,
         Option(
-            help="where to compute: auto (a GPU if there is one), cpu or cuda:0",
+            help="auto (a GPU if there is one), cpu or cuda:0",
             pattern=re.compile(r"auto|cpu|mps|cuda(:\d+)?"),
             expected="auto, cpu, cuda or cuda:0",
         ),
@@ -83,10 +83,16 @@ class TrainOptions(_Trust, _Device, _Force):
     train: Annotated[PathLike, Option(help="COCO file with the images to learn from")]
     valid: Annotated[
         PathLike | None,
-        Option(help="COCO file with the images that select the best epoch"),
+        Option(
+            help="COCO file with the images that select the best epoch",
+            unset="the last is kept",
+        ),
     ] = None
     test: Annotated[
-        PathLike | None, Option(help="COCO file with the images for the final metrics")
+        PathLike | None,
+        Option(
+            help="COCO file with the images for the final metrics", unset="no metrics"
+        ),
     ] = None
     _: KW_ONLY
     output_weights: Annotated[
@@ -132,7 +138,7 @@ class TrainOptions(_Trust, _Device, _Force):
     weights: Annotated[
         str,
         Option(
-            help="where to start from: coco, imagenet, none, a file or a URL",
+            help="start from coco, imagenet, none, a file or a URL",
             pattern=re.compile(r"\S.*"),
             expected="coco, imagenet, none, a file or a URL",
         ),
@@ -234,7 +240,7 @@ class TrainOptions(_Trust, _Device, _Force):
         Literal["coco", "voc"],
         Option(
             kind="setting",
-            help='what selects the best epoch: "coco", AP at IoU 0.50 to 0.95, or "voc", AP at 0.50',
+            help='selects the best epoch: "coco" (IoU 0.50 to 0.95) or "voc" (0.50)',
         ),
     ] = "coco"
     epochs: Annotated[
@@ -313,7 +319,13 @@ class PredictOptions(_Device):
         Option(help="lowest score that is drawn and written", minimum=0, maximum=1),
     ] = 0.3
     batch_size: Annotated[
-        int, Option(help="images that are predicted at once", minimum=1, maximum=4096)
+        int,
+        Option(
+            help="images that are predicted at once",
+            minimum=1,
+            maximum=4096,
+            in_vanilla=False,
+        ),
     ] = 1
 
 
@@ -332,8 +344,20 @@ COMMANDS: dict[str, tuple[type[Checked], ...]] = {
 }
 
 
-def command_options(command: str) -> list[Declared]:
-    """The options of a command of the scripts, in the order of its help."""
+def command_options(command: str, mode: str = "helper") -> list[Declared]:
+    """The options of a command of the scripts, those first that must be given.
+
+    Args:
+        command: "train", "evaluate" or "inference".
+        mode: "helper" or "vanilla", the kind of script.
+    """
     found = [d for options in COMMANDS[command] for d in declarations(options)]
     shown = [declared for declared in found if declared.option.kind == "option"]
+    if mode == "vanilla":
+        shown = [declared for declared in shown if declared.option.in_vanilla]
     return sorted(shown, key=lambda declared: not declared.required)
+
+
+def settings() -> list[Declared]:
+    """What stands at the head of the helper script."""
+    return [d for d in declarations(TrainOptions) if d.option.kind == "setting"]

@@ -17,7 +17,9 @@ from cvtk.recipe.workers import tie_workers
 from cvtk.visual.curves import write_training_stats
 
 BAR = 20  # characters
-STEPS_TO_JUDGE = 20  # the first ones are slower, so that an epoch's time is told by later ones
+STEPS_TO_JUDGE = (
+    20  # the first ones are slower, so that an epoch's time is told by later ones
+)
 SECONDS_BETWEEN_PLOTS = 60
 SHOWN_METRICS = {"coco/segm_mAP": "mask AP", "coco/bbox_mAP": "box AP"}
 
@@ -74,9 +76,7 @@ class ProgressHook(Hook):  # type: ignore[misc]
         logger.info(text)
 
 
-def progress_line(
-    runner: Any, epoch: int, done: int, metrics: dict[str, float]
-) -> str:
+def progress_line(runner: Any, epoch: int, done: int, metrics: dict[str, float]) -> str:
     """One line on where a training stands.
 
     Args:

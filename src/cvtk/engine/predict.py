@@ -45,7 +45,142 @@ class Predictor:
         with quiet_libraries():
             self.network = load_network(spec, pick_device(device))
 
-    def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
+    def predict(
+        self, images: Sequence[ImageSource], batch_size: int, score: float
+    ) -> Iterator[Result]:
+        """Yields what is found in each image.
+
+        Args:
+            images: In the order of the results.
+            batch_size: Images that the network sees at once.
+            score: Lowest score to keep, 0 to 1.
+
+        Raises:
+            FileError: An image cannot be read.
+        """
+        samples = run_network(self.network, images, batch_size, score)
+        for image, sample in zip(images, samples, strict=True):
+            yield to_result(sample, image, self.spec, score)
+
+
+def load_network(spec: ModelSpec, device: str) -> Any:
+    """The trained network, with its configuration as `cfg`.
+
+    Raises:
+        ModelError: The weights do not fit the configuration beside them.
+    """
+    import mmdet.datasets  # noqa: F401 - registers how images are read
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    assert spec.weights is not None
+    cfg = read_config(spec.config, spec.trust_weights)
+    init_default_scope("mmdet")
+    network = MODELS.build(cfg.model)
+    state = read_weights(spec.weights, spec.trust_weights)["state_dict"]
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        problem = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{spec.weights} does not fit {spec.config}: {problem}",
+            "Keep the two files of one training together.",
+        ) from None
+    network.cfg = cfg
+    return network.to(device).eval()
+
+
+def run_network(
+    network: Any, images: Sequence[ImageSource], batch_size: int, score: float
+) -> Iterator[Any]:
+    """Yields MMDetection's prediction for each image; the next batch is read meanwhile."""
+    import torch
+    from mmcv.transforms import Compose
+    from mmengine.dataset import pseudo_collate
+
+    steps = network.cfg.test_dataloader.dataset.pipeline
+    pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
+
+    def load(start: int) -> list[Any]:
+        batch = images[start : start + batch_size]
+        return [read_image(pipeline, image) for image in batch]
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = reader.submit(load, 0)
+        for start in range(0, len(images), batch_size):
+            batch = pseudo_collate(ahead.result())
+            ahead = reader.submit(load, start + batch_size)
+            with weak_objects_left_out(network, score), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of no use to who predicts
+                with torch.inference_mode():
+                    samples = network.test_step(batch)
+            yield from samples
+
+
+def read_image(pipeline: Any, image: ImageSource) -> Any:
+    """An image after the pipeline of the test images.
+
+    Raises:
+        FileError: It cannot be read.
+    """
+    try:
+        return pipeline({"img_path": str(image.path), "img_id": 0})
+    except (OSError, AssertionError, ValueError, AttributeError, TypeError):
+        raise FileError(
+            f"{image.path} cannot be read as an image.", "Open it, or leave it out."
+        ) from None
+
+
+def to_result(sample: Any, image: ImageSource, spec: ModelSpec, score: float) -> Result:
+    """MMDetection's prediction for one image as a `Result`; masks become RLE at once."""
+    found = sample.pred_instances
+    found = found[found.scores >= score].cpu()
+    height, width = sample.ori_shape
+    corners = found.bboxes.numpy().astype(np.float64).reshape(-1, 4)
+    masks = None
+    if "masks" in found:
+        masks = [encode_mask(mask) for mask in found.masks.numpy()]
+    return Result(
+        path=image.path,
+        name=image.name,
+        height=height,
+        width=width,
+        classes=tuple(spec.classes),
+        category_ids=tuple(spec.category_ids),
+        labels=found.labels.numpy(),
+        scores=found.scores.numpy(),
+        bboxes=np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]),
+        masks=masks,
+    )
+
+
+@contextlib.contextmanager
+def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
+    """Lets a network drop objects below a score before it makes their masks, which are large.
+
+    That changes nothing for the others: scores only fall after this threshold, and an object is suppressed by
+    stronger ones alone. PAA is left as it is, for it lets weak boxes vote on strong ones.
+    """
+    parts = [
+        part
+        for module in network.modules()
+        if isinstance(getattr(module, "test_cfg", None), dict)
+        for part in each_dict({**module.test_cfg, "rpn": None})
+        if isinstance(part.get("score_thr"), (int, float))
+    ]
+    if any(type(module).__name__ == "PAAHead" for module in network.modules()):
+        parts = []
+    before = [part["score_thr"] for part in parts]
+    try:
+        for part in parts:
+            part["score_thr"] = max(part["score_thr"], score)
+        yield
+    finally:
+        for part, own in zip(parts, before, strict=True):
+            part["score_thr"] = own
+
+
+def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     """Draws what is found in each image, and writes it all to `instances.json`.
 
     Returns:

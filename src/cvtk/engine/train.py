@@ -89,9 +89,7 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
     print(cfg.pretty_text, file=console())
 
 
-def run(
-    spec: ModelSpec, options: TrainOptions, device: str
-) -> tuple[Any, str | None]:
+def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str | None]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:

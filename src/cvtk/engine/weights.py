@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cvtk.errors import ModelError
 from cvtk.log import logger
 from cvtk.recipe.nodes import each_dict
-from cvtk.errors import ModelError
 
 
 def safe_types() -> contextlib.AbstractContextManager[Any]:
@@ -127,7 +127,9 @@ def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> 
             "Name weights of this architecture, or use --weights none.",
         )
     new = sorted({k.rsplit(".", 1)[0] for k in own if k not in fits})
-    logger.info(f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}.")
+    logger.info(
+        f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}."
+    )
     output = Path(cfg.work_dir, "start.weights")
     torch.save({"state_dict": fits}, output)
     return str(output)

@@ -61,7 +61,9 @@ def opened_workspace(options: TrainOptions) -> Iterator[Path]:
         ) from None
     with _locked(workspace):
         require_unused(options)
-        (workspace / MARK).write_text("The logs and checkpoints of a training by cvtk.\n")
+        (workspace / MARK).write_text(
+            "The logs and checkpoints of a training by cvtk.\n"
+        )
         if not options.resume:
             remove_old(workspace)
         try:
@@ -96,7 +98,7 @@ def require_own_names(options: TrainOptions) -> None:
 
 def is_configuration(file: Path) -> bool:
     """Whether a Python file is a configuration that a training wrote."""
-    text = file.read_bytes()[:2**20]
+    text = file.read_bytes()[: 2**20]
     return b"work_dir = " in text and b"train_dataloader = " in text
 
 

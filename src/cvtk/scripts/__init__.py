@@ -1,0 +1,1 @@
+"""Options -> a rendered script, and what a script needs when it runs."""

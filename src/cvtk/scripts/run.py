@@ -1,0 +1,65 @@
+"""How a helper script runs: its main function, and how mistakes end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cvtk import __version__
+from cvtk.errors import CvtkError, printable
+from cvtk.log import show_messages
+from cvtk.scripts.stamp import Stamp, read_stamp
+
+
+def run(main: Callable[[], None], script: str = "") -> None:
+    """Runs a script's main function; a user's mistake ends in one readable line.
+
+    Args:
+        main: The function.
+        script: The script's own path (`__file__`), whose stamp tells which cvtk made it.
+    """
+    show_messages()
+    signal.signal(signal.SIGTERM, _end)
+    stamp = read_stamp(script or sys.argv[0])
+    try:
+        main()
+    except CvtkError as error:
+        sys.exit(f"Error: {error}")
+    except OSError as error:
+        sys.exit(f"Error: {_system_error(error)}")
+    except KeyboardInterrupt:
+        sys.exit(_stopped())
+    except (TypeError, AttributeError) as error:
+        if stamp is None or stamp.version == __version__:
+            raise
+        sys.exit(f"Error: {_other_version(script or sys.argv[0], stamp, error)}")
+
+
+def _end(number: int, frame: Any) -> None:
+    """SIGTERM ends a script as Ctrl+C does, so that its worker processes end too."""
+    raise KeyboardInterrupt
+
+
+def _stopped() -> str:
+    if "train" in sys.argv[1:2]:
+        return "Stopped. The same command with --resume goes on from the last epoch."
+    return "Stopped."
+
+
+def _system_error(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return printable(
+        f"{name}{error.strerror or error}. Check the folder, its permissions and the space on the disk."
+    )
+
+
+def _other_version(script: str, stamp: Stamp, error: Exception) -> str:
+    name = Path(script).name
+    return printable(
+        f"{name} was made by cvtk {stamp.version}, and this is cvtk {__version__}, which cannot run it"
+        f" ({error}). Make it anew: cvtk create --script {name} --task {stamp.task} --model {stamp.model}"
+        f" --force; or install that version: pip install cvtk=={stamp.version}"
+    )
