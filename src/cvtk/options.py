@@ -52,7 +52,11 @@ class _Force(Checked):
 class _Trust(Checked):
     _: KW_ONLY
     trust_weights: Annotated[
-        bool, Option(help="load weights that may run code; only from people you trust")
+        bool,
+        Option(
+            help="load weights that may run code; only from people you trust",
+            in_vanilla=False,
+        ),
     ] = False
 
 
@@ -165,7 +169,8 @@ class TrainOptions(_Trust, _Device, _Force):
         Option(help="batches that make one step together", minimum=1, maximum=10_000),
     ] = 1
     tensorboard: Annotated[
-        bool, Option(help="also log for TensorBoard, in the workspace")
+        bool,
+        Option(help="also log for TensorBoard, in the workspace", in_vanilla=False),
     ] = False
     set: Annotated[
         Sequence[str],
@@ -175,9 +180,9 @@ class TrainOptions(_Trust, _Device, _Force):
             expected="KEY=VALUE, such as optim_wrapper.optimizer.lr=0.01",
         ),
     ] = ()
-    print_config: Annotated[bool, Option(help="show the configuration, and end")] = (
-        False
-    )
+    print_config: Annotated[
+        bool, Option(help="show the configuration, and end", in_vanilla=False)
+    ] = False
     frozen_stages: Annotated[
         int | None,
         Option(

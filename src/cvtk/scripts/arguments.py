@@ -73,7 +73,7 @@ def _value_arguments(declared: Declared, mode: str) -> list[str]:
     found = []
     takes_word = declared.option.word and mode == "helper"
     if declared.base in TYPES and not takes_word:
-        found.append(f"type={TYPES[declared.base]}")
+        found.append(f"type={_number_type(declared, mode)}")
     if declared.base is os.PathLike and mode == "vanilla":
         found.append("type=Path")
     if declared.required:
@@ -84,6 +84,14 @@ def _value_arguments(declared: Declared, mode: str) -> list[str]:
             f"default={literal(default) if isinstance(default, str) else default}"
         )
     return found
+
+
+def _number_type(declared: Declared, mode: str) -> str:
+    """How a number is read: cvtk checks its range itself, the vanilla script as it reads it."""
+    name, option = TYPES[declared.base], declared.option
+    if mode == "helper":
+        return name
+    return f"within({name}, {option.minimum:g}, {option.maximum:.12g})"
 
 
 def help_of(declared: Declared, mode: str) -> str:

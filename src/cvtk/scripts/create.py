@@ -11,7 +11,7 @@ from cvtk import __version__
 from cvtk.declare import Declared
 from cvtk.errors import CvtkError
 from cvtk.io import atomic_write, templates_folder
-from cvtk.options import COMMANDS, DEFAULT_MODELS, command_options
+from cvtk.options import DEFAULT_MODELS, command_options
 from cvtk.scripts.architecture import fitting_settings
 from cvtk.scripts.arguments import argument_blocks, literal, named_arguments
 from cvtk.scripts.source import module_source
@@ -92,7 +92,7 @@ def render(
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    specific = _vanilla_parts() if vanilla else _helper_parts(config)
+    specific = {"recipe": module_source} if vanilla else _helper_parts(config)
     return environment.get_template(f"{mode}.py.j2").render(
         title=TITLES[task],
         name=name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else "script.py",
@@ -129,14 +129,3 @@ def _setting_line(declared: Declared) -> str:
     value = declared.default
     shown = literal(value) if isinstance(value, str) else value
     return f"{declared.name.upper()} = {shown}  # {declared.option.help}"
-
-
-def _vanilla_parts() -> dict[str, Any]:
-    """What only the vanilla script shows: the recipe as source, and the ranges of the options."""
-    ranges = {}
-    for command in COMMANDS:
-        for declared in command_options(command, "vanilla"):
-            option = declared.option
-            if option.minimum is not None and option.maximum is not None:
-                ranges[declared.name] = (option.minimum, option.maximum)
-    return {"recipe": module_source, "ranges": ranges}
