@@ -304,12 +304,13 @@ class Model:
     def _evaluate(
         self, data: PathLike, folder: Path, stats_file: Path, device: str
     ) -> dict[str, Any]:
-        from cvtk.data.check_training import check_annotations
+        from cvtk.data import read
+        from cvtk.data.checks import require_trainable
         from cvtk.data.prepare import prepare_annotations
         from cvtk.engine.predict import list_images
         from cvtk.metrics import coco_stats, fast_evaluator
 
-        check_annotations(data, self.classes, self.task, False)
+        require_trainable(read(data), self.classes, self.task, train=False)
         with quiet():
             truth = prepare_annotations(data, self.classes, folder / "used_truth.json")
         ids, images = truth["metainfo"]["category_ids"], list_images(data)

@@ -11,6 +11,7 @@ from cvtk import __version__
 from cvtk.config import DEFAULTS, MODELS, SETTINGS
 from cvtk.errors import CvtkError
 from cvtk.files import written_whole
+from cvtk.io import templates_folder
 
 TITLES = {"segm": "Instance segmentation", "det": "Object detection"}
 
@@ -60,7 +61,7 @@ def render(name: str, task: str, model: str = "", *, vanilla: bool = False) -> s
     model = model or MODELS[task]
     mode = "vanilla" if vanilla else "helper"
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_templates()),
+        loader=jinja2.FileSystemLoader(templates_folder()),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -85,11 +86,3 @@ def literal(text: str) -> str:
     """Any text as a Python literal, in double quotes where that is as simple."""
     quoted = repr(text)
     return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted else quoted
-
-
-def _templates() -> Path:
-    """The folder of the templates: in the wheel, or beside `src` in a checkout."""
-    here = Path(__file__).parent
-    return next(
-        p for p in (here / "templates", here.parents[1] / "templates") if p.is_dir()
-    )

@@ -8,8 +8,8 @@ from typing import Any
 
 from cvtk.adapt import adapt
 from cvtk.config import set_keys, set_settings
-from cvtk.data.check_training import check_annotations
-from cvtk.data.require import require_images
+from cvtk.data import read
+from cvtk.data.checks import require_images, require_trainable
 from cvtk.engine.build import build_config
 from cvtk.engine.decisions import crowded, decisions
 from cvtk.engine.weights import fetch_backbones, newest_checkpoint, start_weights
@@ -34,10 +34,11 @@ def prepare_training(
 
     splits = [split for split in ("train", "valid", "test") if options[split]]
     for split in splits:
-        task, file = options["task"], options[split]
-        for note in check_annotations(file, classes, task, split == "train"):
+        dataset = read(options[split])
+        train = split == "train"
+        for note in require_trainable(dataset, classes, options["task"], train=train):
             print(note)
-        require_images(file)
+        require_images(dataset)
     workspace = Path(options["output_weights"]).with_suffix("")
     with quiet():
         own, file = _adapted(config, workspace, options["device"])
