@@ -23,7 +23,7 @@ JOBS = {
     "pycocotools.COCO": "from pycocotools.coco import COCO; COCO(FILE)",
     "cvtk: read": "from cvtk.data import read; read(FILE)",
     "cvtk: read, check, split": (
-        "from cvtk.data.check import check; from cvtk.data.split import split, parse_ratios\n"
+        "from cvtk.data.checks import check; from cvtk.data.split import split, parse_ratios\n"
         "from cvtk.data.coco import write\n"
         "report = check([FILE], images=False)\n"
         "parts = split(report.datasets['train'], parse_ratios('8:1:1'), look=False).parts\n"

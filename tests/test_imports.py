@@ -27,7 +27,7 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"files", "ops", "fruit", "quiet"},
+    {"files", "io", "log", "ops", "fruit", "quiet"},
     {"scenes", "drawing"},
     {"data"},
     {"zoo", "config", "metrics", "results"},
@@ -74,6 +74,66 @@ def test_imports_run_one_way(path):
         assert RANK[name] < RANK[part], (
             f"{path} imports cvtk.{name}, which is not below it"
         )
+
+
+def graph(package):
+    """Module -> the modules of its package that it imports, at its top or inside a function.
+
+    What is imported only for types (`if TYPE_CHECKING:`) does not count.
+    """
+    modules = {}
+    for path in sorted((SOURCE / package).rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        modules[".".join(("cvtk", *parts)).removesuffix(".__init__")] = path
+    found = {}
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                node.body = []
+        names = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    names.add(inner if inner in modules else node.module)
+        found[name] = sorted((names & modules.keys()) - {name})
+    return found
+
+
+def circle(graph):
+    """The modules of a circle of imports, or None."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return None
+        path.append(name)
+        for other in graph[name]:
+            if found := visit(other):
+                return found
+        path.pop()
+        done.add(name)
+        return None
+
+    return next((found for name in graph if (found := visit(name))), None)
+
+
+PACKAGES = sorted(p.parent.name for p in SOURCE.glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_imports_in_a_circle(package):
+    assert circle(graph(package)) is None
+
+
+def test_a_circle_is_found():
+    assert circle({"a": ["b"], "b": ["c"], "c": []}) is None
+    assert circle({"a": ["b"], "b": ["c"], "c": ["b"]}) == ["b", "c", "b"]
 
 
 def test_the_operators_know_nothing_of_cvtk_but_its_errors():

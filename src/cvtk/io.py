@@ -81,6 +81,13 @@ def find_images(folder: Path) -> list[Path]:
     )
 
 
+def templates_folder() -> Path:
+    """The folder of the templates: in the wheel, or beside `src` in a checkout."""
+    here = Path(__file__).parent
+    places = (here / "templates", here.parents[1] / "templates")
+    return next(place for place in places if place.is_dir())
+
+
 def require_free(path: Path, *, force: bool = False) -> None:
     """The one "exists" rule: nothing is replaced unasked, and only regular files ever are.
 
@@ -206,10 +213,3 @@ def decode_mask(rle: CocoRLE) -> NDArray[np.uint8]:
     from pycocotools import mask as api
 
     return np.asarray(api.decode(rle), dtype=np.uint8)
-
-
-def templates_folder() -> Path:
-    """The folder of the templates: in the wheel, or beside `src` in a checkout."""
-    here = Path(__file__).parent
-    places = (here / "templates", here.parents[1] / "templates")
-    return next(folder for folder in places if folder.is_dir())

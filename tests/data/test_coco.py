@@ -20,7 +20,7 @@ from cvtk.data import (
     require_images,
     write,
 )
-from cvtk.data.coco import dump, parse
+from cvtk.data.coco import dump, parse, to_dict
 from cvtk.errors import DataError, FileError
 
 
@@ -185,22 +185,38 @@ def test_require_images_names_the_first_and_counts_the_rest(tmp_path):
     file.write_text(json.dumps(coco_dict(images=images, annotations=[])))
     for k in range(9):
         photo(tmp_path / f"i{k}.jpg", k)
-    require_images(file)
+    require_images(read(file))
     (tmp_path / "i3.jpg").unlink()
     with pytest.raises(
         FileError, match=r"a.json: 1 of 9 images.*i3.jpg: the image is missing"
     ):
-        require_images(file)
+        require_images(read(file))
     photo(tmp_path / "i3.jpg", size=(H, W))
     with pytest.raises(
         DataError,
         match=r"i3.jpg: the image is 30 x 40 pixels, the annotations say 40 x 30",
     ):
-        require_images(file)
+        require_images(read(file))
     for k in range(3, 9):
         data = (tmp_path / f"i{k}.jpg").read_bytes()
         (tmp_path / f"i{k}.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(
         DataError, match=r"6 of 9 images.*i7.jpg: the image is cut off.*And 1 more"
     ):
-        require_images(file)
+        require_images(read(file))
+
+
+def test_the_dictionary_of_a_set_is_that_of_its_file():
+    content = coco_dict(info={"by": "me"}, licenses=[])
+    content["annotations"][0]["note"] = {"ripe": True}
+    assert to_dict(parse(json.dumps(content).encode())) == content
+
+
+def test_the_dictionary_is_complete_where_the_file_is_not():
+    content = coco_dict()
+    for key in ("area", "bbox", "iscrowd"):
+        del content["annotations"][0][key]
+    content["annotations"][0]["id"] = 0  # pycocotools takes 0 for "no object"
+    (found,) = to_dict(parse(json.dumps(content).encode()))["annotations"]
+    assert (found["id"], found["iscrowd"]) == (1, 0)
+    assert (found["area"], found["bbox"]) == (320, [5, 4, 20, 16])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from pycocotools.coco import COCO
 
 from cvtk.data import RLE, read
 from cvtk.data.convert import convert, load
-from cvtk.data.formats import detect
+from cvtk.data.formats.detect import detect
+from cvtk.data.formats.records import FEATURES, FORMATS, tables
 from cvtk.data.masks import from_bitmap, iou, to_bitmap
 from cvtk.errors import DataError, FileError
 
@@ -256,3 +259,17 @@ def test_an_unknown_file_is_told(tmp_path):
         load(tmp_path / "x.json")
     with pytest.raises(FileError, match="no such file"):
         load(tmp_path / "y.json")
+
+
+def test_the_page_has_the_tables_of_the_records():
+    page = Path(__file__).parents[2] / "docs" / "formats.md"
+    assert tables() in page.read_text("utf-8")
+
+
+def test_each_record_tells_the_truth():
+    for record in FORMATS.values():
+        module = importlib.import_module(f"cvtk.data.formats.{record.name}")
+        assert callable(module.read)
+        assert hasattr(module, "write") == (record.written and record.name != "coco")
+        assert record.holds <= set(FEATURES)
+        assert bool(record.loses) == (record.written and record.name != "coco")

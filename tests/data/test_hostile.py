@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cvtk.data import read, require_images
-from cvtk.data.check import check
+from cvtk.data.checks import check
+from cvtk.data.checks.repair import repair
 from cvtk.data.convert import convert, load
-from cvtk.data.edit import combine, crop
-from cvtk.data.repair import repair
+from cvtk.data.crop import crop
+from cvtk.data.edit import combine
 from cvtk.data.show import show
 from cvtk.data.split import parse_ratios, split
 from cvtk.data.stats import stats
@@ -125,7 +126,7 @@ def test_any_value_of_a_json_may_be_anything(name):
             if name == "coco":
                 only_clear_errors(lambda: check([file]))
                 only_clear_errors(lambda: repair(file))
-                only_clear_errors(lambda: require_images(file))
+                only_clear_errors(lambda: require_images(read(file)))
                 only_clear_errors(lambda: use(file, Path(folder) / "used"))
 
         run()

@@ -12,9 +12,11 @@ from pycocotools.coco import COCO
 
 from cvtk.data import Annotation, Category, Dataset, read
 from cvtk.data import Image as Entry
-from cvtk.data.edit import combine, combine_files, crop, remove
+from cvtk.data.crop import crop
+from cvtk.data.edit import combine, combine_files, remove
+from cvtk.data.grouping import group_keys
 from cvtk.data.show import show
-from cvtk.data.split import group_keys, parse_ratios, split, split_file
+from cvtk.data.split import parse_ratios, split, split_file
 from cvtk.data.stats import stats
 from cvtk.errors import DataError, FileError
 

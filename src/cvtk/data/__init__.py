@@ -6,18 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cvtk.data.checks.images import require_images
     from cvtk.data.coco import read, write
-    from cvtk.data.model import RLE, Annotation, Category, Dataset, Image
-    from cvtk.data.require import require_images
+    from cvtk.data.types import RLE, Annotation, Category, Dataset, Image
 
 _NAMES = {
-    "RLE": "cvtk.data.model",
-    "Annotation": "cvtk.data.model",
-    "Category": "cvtk.data.model",
-    "Dataset": "cvtk.data.model",
-    "Image": "cvtk.data.model",
+    "RLE": "cvtk.data.types",
+    "Annotation": "cvtk.data.types",
+    "Category": "cvtk.data.types",
+    "Dataset": "cvtk.data.types",
+    "Image": "cvtk.data.types",
     "read": "cvtk.data.coco",
-    "require_images": "cvtk.data.require",
+    "require_images": "cvtk.data.checks.images",
     "write": "cvtk.data.coco",
 }
 

@@ -5,8 +5,6 @@ Each image, annotation and category is checked as it is read. Fields this packag
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from cvtk.data.model import Annotation, Category, Dataset, Image, show_id
-from cvtk.errors import DataError, FileError
-from cvtk.files import written_whole
+from cvtk.data.json_text import parse_json
+from cvtk.data.masks import area_and_bbox
+from cvtk.data.types import Annotation, Category, Dataset, Image, show_id
+from cvtk.errors import DataError
+from cvtk.io import atomic_write, read_bytes
 
 T = TypeVar("T", Image, Annotation, Category)
 
@@ -47,86 +47,6 @@ class _Strict(Struct, forbid_unknown_fields=True, rename={"raw": "segmentation"}
     area: float | None | msgspec.UnsetType = UNSET
     iscrowd: int | bool | None | msgspec.UnsetType = UNSET
     raw: Raw = Raw()
-
-
-def read_bytes(file: str | Path) -> bytes:
-    """The content of a file.
-
-    Raises:
-        FileError: It is missing, a folder, or may not be read.
-    """
-    try:
-        return Path(file).read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"{file}: no such file.", "Check the path.") from None
-    except IsADirectoryError:
-        raise FileError(
-            f"{file} is a folder.",
-            "Name the annotation file; a labelling tool's folder needs `cvtk data convert` first.",
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(
-            f"{file} cannot be read ({reason}).", "Check the path and its permissions."
-        ) from None
-
-
-def _where(data: bytes, error: Exception) -> str:
-    """The line and column that a decoder's message points to, with the text that stands there."""
-    found = re.search(r"byte (\d+)", str(error))
-    if not found:
-        return str(error)
-    at = int(found[1])
-    line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
-    near = data[max(at - 20, 0) : at + 20].decode("utf-8", "replace")
-    reason = re.sub(r"JSON is malformed: | ?\(byte \d+\)", "", str(error))
-    return f"{reason} at line {line}, column {column}, near {near!r}"
-
-
-def parse_json(data: bytes, file: str | Path, type: Any = Any) -> Any:
-    """JSON text as Python objects.
-
-    `NaN` and `Infinity`, which Python writes though JSON has no such numbers, are read as text, so that
-    the item that holds one is named by whoever expects a number there.
-
-    Raises:
-        DataError: It is not JSON, or not of the type asked for.
-    """
-    if data.startswith(
-        b"\xef\xbb\xbf"
-    ):  # the mark that Windows editors put before UTF-8
-        data = data[3:]
-    try:
-        try:
-            return msgspec.json.decode(data, type=type)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            text = json.dumps(
-                json.loads(data.decode("utf-8"), parse_constant=str), ensure_ascii=False
-            )
-            return msgspec.json.decode(text.encode("utf-8", "replace"), type=type)
-    except msgspec.ValidationError as error:
-        raise DataError(
-            f"{file} is not of the form expected: {error}.", "Is this the right file?"
-        ) from None
-    except RecursionError:
-        raise DataError(
-            f"{file} is nested too deeply to be an annotation file.", "Check the file."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not UTF-8 text ({error}).", "Save it as UTF-8."
-        ) from None
-    except ValueError as error:
-        try:
-            msgspec.json.decode(data, type=Raw)
-            where = str(error)
-        except (ValueError, RecursionError) as first:
-            where = _where(data, first)
-        raise DataError(
-            f"{file} is not JSON: {where}.", "Export it again from the labelling tool."
-        ) from None
 
 
 def _describe(kind: str, index: int, raw: Raw) -> str:
@@ -214,30 +134,61 @@ def parse(
             raise error
         bad(item, error)
 
+    top = _top(data, file, list(_LISTS))
+    dataset = Dataset(folder=Path(file).parent, file=file)
+    for kind in _LISTS:
+        setattr(dataset, kind, _list(top.pop(kind), kind, file, complain))
+    dataset.extra = top
+    return dataset
+
+
+def _top(data: bytes, file: str | Path, needed: list[str]) -> dict[str, Raw]:
+    """The fields of a COCO document as JSON text."""
     if data.lstrip()[:1] == b"[":
         raise DataError(
             f"{file} is a JSON list, not a COCO data set.",
             "COCO results lack the images; a Label Studio export needs `cvtk data convert` first.",
         )
     top: dict[str, Raw] = parse_json(data, file, dict[str, Raw])
-    missing = [key for key in _LISTS if key not in top]
+    missing = [key for key in needed if key not in top]
     if missing:
         raise DataError(
             f"{file} is not a COCO data set: it has no {' and no '.join(map(repr, missing))}.",
             "If another tool wrote it, turn it into COCO with `cvtk data convert`.",
         )
-    dataset = Dataset(folder=Path(file).parent, file=file)
-    for kind in _LISTS:
-        try:
-            raws = msgspec.json.decode(top.pop(kind), type=list[Raw])
-        except (ValueError, RecursionError):
-            raise DataError(
-                f"{file}: {kind!r} is not a list.", "Is this a COCO file?"
-            ) from None
-        setattr(dataset, kind, list(_items(raws, kind, file, complain)))
-        del raws
-    dataset.extra = top
-    return dataset
+    return top
+
+
+def _list(
+    raw: Raw,
+    kind: str,
+    file: str | Path,
+    complain: Callable[[str, DataError], None],
+) -> list[Any]:
+    """One of the document's lists, item by item."""
+    try:
+        raws = msgspec.json.decode(raw, type=list[Raw])
+    except (ValueError, RecursionError):
+        raise DataError(
+            f"{file}: {kind!r} is not a list.", "Is this a COCO file?"
+        ) from None
+    return list(_items(raws, kind, file, complain))
+
+
+def read_images(file: str | Path) -> Dataset:
+    """Reads the images of a COCO file alone, which needs no annotations or categories then.
+
+    Raises:
+        FileError: The file is missing or unreadable.
+        DataError: It is not JSON, or has no list of images.
+    """
+
+    def complain(item: str, error: DataError) -> None:
+        raise error
+
+    top = _top(read_bytes(file), file, ["images"])
+    images = _list(top["images"], "images", file, complain)
+    return Dataset(images, folder=Path(file).parent, file=file)
 
 
 def read(
@@ -294,7 +245,63 @@ def write(dataset: Dataset, file: str | Path, *, force: bool = False) -> None:
         FileError: The file exists and `force` was not said, or cannot be written.
     """
     with (
-        written_whole(Path(file), force=force) as part,
+        atomic_write(Path(file), force=force) as part,
         part.open("wb", buffering=1 << 20) as out,
     ):
         out.writelines(_chunks(dataset))
+
+
+def to_dict(dataset: Dataset) -> dict[str, Any]:
+    """A data set as the plain dictionary that its JSON is, complete enough for training and evaluation.
+
+    Boxes, areas and `iscrowd` that the source leaves out are filled in, since MMDetection stops where one is
+    missing. Annotations are numbered anew where an id is below 1, which pycocotools takes for "no object".
+
+    Args:
+        dataset: A set that `cvtk.data.checks.require_trainable` has passed; not changed.
+
+    Returns:
+        `images`, `annotations` with their segmentations, `categories`, and all other fields of the source.
+
+    Raises:
+        DataError: An annotation has neither mask nor box, or a mask that cannot be drawn.
+    """
+    sizes = {image.id: image.size for image in dataset.images}
+    renumber = any(isinstance(a.id, int) and a.id < 1 for a in dataset.annotations)
+    annotations = []
+    for number, annotation in enumerate(dataset.annotations, 1):
+        item: dict[str, Any] = msgspec.json.decode(_encode(annotation))
+        _complete(item, annotation, sizes.get(annotation.image_id))
+        if renumber:
+            item["id"] = number
+        annotations.append(item)
+    extra = {key: msgspec.json.decode(value) for key, value in dataset.extra.items()}
+    return {
+        **extra,
+        "images": [msgspec.json.decode(_encode(image)) for image in dataset.images],
+        "annotations": annotations,
+        "categories": [msgspec.json.decode(_encode(c)) for c in dataset.categories],
+    }
+
+
+def _complete(
+    item: dict[str, Any], annotation: Annotation, size: tuple[int, int] | None
+) -> None:
+    """Fills in the box, area and `iscrowd` of an annotation as its dictionary."""
+    item["iscrowd"] = int(annotation.is_crowd)
+    if item.get("bbox") and item.get("area") is not None:
+        return
+    segmentation = annotation.segmentation
+    if segmentation and size:
+        area, box = area_and_bbox(segmentation, *size)
+    elif annotation.box:
+        box = annotation.box
+        area = box[2] * box[3]
+    else:
+        raise DataError(
+            f"annotation {show_id(annotation.id)} has neither mask nor box.", _REMEDY
+        )
+    if not item.get("bbox"):
+        item["bbox"] = box
+    if item.get("area") is None:
+        item["area"] = area

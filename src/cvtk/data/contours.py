@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.model import Polygons
+from cvtk.data.types import Polygons
 
 # A corner, and the direction in which the outline leaves it: 0 right, 1 down, 2 left, 3 up.
 Step = tuple[int, int, int]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
 from cvtk.data.coco import write as write_coco
-from cvtk.data.formats import WRITERS, detect, module
-from cvtk.data.formats.base import Converted, Note
-from cvtk.data.model import Dataset
-from cvtk.data.place import place_images, written_folder
+from cvtk.data.formats.detect import detect
+from cvtk.data.formats.records import FORMATS, WRITTEN, format_named
+from cvtk.data.relocate import relocate_images
+from cvtk.data.types import Converted, Dataset, Note
 from cvtk.errors import DataError, FileError, did_you_mean
-from cvtk.files import written_whole
+from cvtk.io import atomic_folder, atomic_write, require_free
 
 
 @dataclass
@@ -49,21 +48,12 @@ def load(
         DataError: It is of no known format, or broken; the message names the item.
     """
     path = Path(path)
-    name = format or detect(path)
-    reader = module(name).read
+    record = format_named(format or detect(path))
     if not path.exists():
         raise FileError(f"{path}: no such file or folder.", "Check the path.")
-    if "split" in inspect.signature(reader).parameters:
-        found: Converted = reader(path, split=split)
-        return found
-    if split is not None:
-        raise DataError(
-            f"{path}: the format {name} keeps no splits.", "Leave out --split."
-        )
-    if path.is_dir() and name in ("coco", "via", "labelstudio"):
+    if path.is_dir() and not record.folder:
         raise FileError(f"{path} is a folder.", "Say which file in it.")
-    found = reader(path)
-    return found
+    return record.read(path, split)
 
 
 def convert(
@@ -82,11 +72,11 @@ def convert(
     Args:
         source: A file or folder, as the labelling tool wrote it.
         target: A `.json` file for COCO, a folder for the others.
-        source_format: One of `READERS`; found out where left out.
-        target_format: One of `WRITERS`; COCO where left out.
+        source_format: One of `FORMATS`; found out where left out.
+        target_format: One of `WRITTEN`; COCO where left out.
         split: As in `load`.
         images: Whether images that lie outside the target's folder are copied into it.
-        label: A file to write the class names to, one a line, for training.
+        label: A file to write the class names to, one per line, for training.
         force: Whether the target may be replaced.
 
     Raises:
@@ -95,47 +85,54 @@ def convert(
     """
     source, target = Path(source), Path(target)
     wanted = target_format or "coco"
-    if wanted not in WRITERS:
+    _require_target(source, target, wanted, force)
+    if label is not None:
+        require_free(Path(label), force=force)
+    name = source_format or detect(source)
+    loaded = load(source, format=name, split=split)
+    if not loaded.dataset.annotations:
+        raise DataError(_nothing_found(source, loaded.notes))
+    dataset, copied = _write(loaded, target, wanted, images=images, force=force)
+    if label is not None:
+        with atomic_write(Path(label), force=force) as part:
+            text = "".join(f"{n}\n" for n in dataset.class_names)
+            part.write_text(text, encoding="utf-8")
+    return Conversion(dataset, name, wanted, copied, loaded.notes)
+
+
+def _require_target(source: Path, target: Path, wanted: str, force: bool) -> None:
+    """Refuses a target that cannot be written, before anything is read."""
+    if wanted not in WRITTEN:
         raise DataError(
             f"cvtk does not write {wanted!r}.",
-            did_you_mean(wanted, WRITERS) or f"It writes {WRITERS}.",
+            did_you_mean(wanted, WRITTEN) or f"It writes {', '.join(WRITTEN)}.",
         )
     if wanted == "coco" and target.suffix.lower() != ".json":
         raise FileError(
             f"{target} is to be a COCO file, but does not end in .json.",
             "Name it *.json.",
         )
-    if target.exists() and target.is_file() and not force:
-        raise FileError(
-            f"{target} exists already.", "Choose another name, or say --force."
-        )
+    if wanted == "coco" or target.is_file():
+        require_free(target, force=force)
     if target.exists() and source.exists() and target.samefile(source):
         raise FileError(f"{target} is the source itself.", "Choose another name.")
-    if label is not None and Path(label).exists() and not force:
-        raise FileError(
-            f"{label} exists already.", "Choose another name, or say --force."
-        )
-    name = source_format or detect(source)
-    loaded = load(source, format=name, split=split)
-    dataset, notes, copied = loaded.dataset, loaded.notes, 0
-    if not dataset.annotations:
-        raise DataError(
-            f"{source} has no annotation that could be converted. {_first(notes)}".strip()
-        )
+
+
+def _write(
+    loaded: Converted, target: Path, wanted: str, *, images: bool, force: bool
+) -> tuple[Dataset, int]:
+    """Writes what was loaded; gives the set as written, and how many images were copied."""
+    dataset, copied = loaded.dataset, 0
     if wanted == "coco":
         if images:
-            dataset, copied = place_images(dataset, loaded.sources, target.parent)
+            dataset, copied = relocate_images(dataset, loaded.sources, target.parent)
         write_coco(dataset, target, force=force)
-    else:
-        with written_folder(target, force=force) as part:
-            module(wanted).write(dataset, loaded.sources, part, notes, images)
-        copied = len(dataset.images) if images else 0
-    if label is not None:
-        with written_whole(Path(label), force=force) as part:
-            text = "".join(f"{n}\n" for n in dataset.class_names)
-            part.write_text(text, encoding="utf-8")
-    return Conversion(dataset, name, wanted, copied, notes)
+        return dataset, copied
+    with atomic_folder(target, force=force) as part:
+        FORMATS[wanted].write(dataset, loaded.sources, part, loaded.notes, images)
+    return dataset, len(dataset.images) if images else 0
 
 
-def _first(notes: list[Note]) -> str:
-    return f"The first reason: {notes[0]}." if notes else ""
+def _nothing_found(source: Path, notes: list[Note]) -> str:
+    reason = f" The first reason: {notes[0]}." if notes else ""
+    return f"{source} has no annotation that could be converted.{reason}"

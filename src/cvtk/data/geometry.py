@@ -40,9 +40,18 @@ def measure(polygons: Sequence[Sequence[float]]) -> PolygonFacts:
 
 
 def measure_flat(
-    points: NDArray[np.float64], lengths: NDArray[np.int64]
+    points: NDArray[np.float64],
+    lengths: NDArray[np.int64],
+    *,
+    crossings: bool = True,
 ) -> PolygonFacts:
-    """As `measure`, for points (P, 2) of all polygons in a row and their `lengths` (N,)."""
+    """As `measure`, for the points of all polygons in a row.
+
+    Args:
+        points: (P, 2) x, y in pixels.
+        lengths: (N,) how many of the points each polygon has, in order.
+        crossings: Whether to look for crossings; else `crossing` is False throughout.
+    """
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
     # Relative to each polygon's corner: the difference of large products would lose digits.
@@ -60,7 +69,7 @@ def measure_flat(
     )
     crossing = np.zeros(len(lengths), bool)
     for n in np.unique(lengths):
-        if 4 <= n <= MOST_POINTS:
+        if crossings and 4 <= n <= MOST_POINTS:
             which = np.flatnonzero(lengths == n)
             step = max(1, 300_000 // int(n) ** 2)
             for i in range(0, len(which), step):

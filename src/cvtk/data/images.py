@@ -1,7 +1,7 @@
-"""Image files: their true size as displayed, whether they are whole, and what they look like.
+"""The one reader of images: their pixels, their true size as displayed, and whether they are whole.
 
-One rule for rotated photographs: an image is used as it is displayed, its EXIF orientation applied, as
-OpenCV and so MMDetection read it. Sizes here are of the displayed image.
+One rule for rotated photographs: an image is used as it is displayed, its EXIF orientation applied, in
+JPEG, PNG, TIFF and WebP alike. Sizes here are of the displayed image.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.errors import DataError, FileError
+from cvtk.errors import CvtkError, DataError, FileError
+from cvtk.io import is_file, read_bytes
 
 S = TypeVar("S")
 T = TypeVar("T")
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-)
 _ORIENTATION = 0x0112  # the EXIF tag
+# Scaled to a network's input, a picture more elongated than this has no pixel left across.
+_LONGEST_RATIO = 400
+
+_TELL = {
+    "missing": "the image is missing",
+    "truncated": "the image is cut off",
+    "unreadable": "the image cannot be read",
+}
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,17 @@ class ImageFacts:
     content: str = ""
     thumb: NDArray[np.uint8] | None = None
 
+    @property
+    def trouble(self) -> str:
+        """The error in words; empty where there is none."""
+        return f"{_TELL[self.error]} ({self.detail})" if self.error else ""
+
 
 def resolve(folder: Path, file_name: str) -> Path:
-    """The path of an image from the name in the annotations.
+    """The path of an image from the name in the annotations, which may not lead out of the folder.
 
     Backslashes, as tools on Windows write them, count as slashes where no file has them in its name.
+    Links inside the folder are followed, for it was the user who put them there.
 
     Args:
         folder: The folder of the annotation file.
@@ -73,32 +85,83 @@ def resolve(folder: Path, file_name: str) -> Path:
         os.sep == "/" and "\0" not in name and is_file(folder / name)
     ):
         name = name.replace("\\", "/")
-    path = Path(os.path.normpath(folder / name)) if name and "\0" not in name else None
-    if (
-        path is None
-        or not path.is_relative_to(os.path.normpath(folder))
-        or path == Path(os.path.normpath(folder))
-    ):
+    # Compared as absolute paths: a JSON file named without its folder lies in ".".
+    root = Path(os.path.normpath(folder.absolute()))
+    place = Path(os.path.normpath(root / name)) if "\0" not in name else root
+    if place == root or not place.is_relative_to(root):
         raise DataError(
             f"The file name {file_name[:200]!r} leads out of the data folder {folder}.",
             "Put the images below the folder of the JSON file, and name them relative to it.",
         )
-    return path
+    return folder / place.relative_to(root)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; names that no file can have count as none."""
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Reads an image as it is displayed: turned as its EXIF orientation says, in RGB.
+
+    Of 16 bits the upper 8 are taken, as OpenCV does; floating-point values are stretched from their least
+    to their greatest. Transparency is ignored.
+
+    Args:
+        path: JPEG, PNG, TIFF, BMP, WebP or GIF (its first frame).
+
+    Returns:
+        (height, width, 3), red, green, blue.
+
+    Raises:
+        FileError: The file is missing, or no regular file.
+        DataError: It is no image, or is cut off.
+    """
+    from PIL import Image, ImageOps
+
+    data = read_bytes(path)
+    _allow_large_images()
     try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long for the file system
-        return False
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image)
+            return _to_rgb(upright)
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads to
+        raise DataError(
+            f"{path}: {_explain(error, data)[1]}.",
+            "Replace the image, or leave it out.",
+        ) from None
 
 
-def find_images(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted."""
-    return sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-    )
+def _to_rgb(image: Any) -> NDArray[np.uint8]:
+    """Any Pillow image as (height, width, 3) uint8."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_8_bits(np.asarray(image))
+    else:
+        image = np.asarray(image.convert("RGB"))
+    grey = image.ndim == 2
+    return np.ascontiguousarray(np.stack([image] * 3, axis=2) if grey else image)
+
+
+def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    if values.dtype.kind != "f" and values.min() >= 0 and values.max() < 2**16:
+        return (values >> 8).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    stretched = (values - low) * (255 / max(high - low, 1e-30))
+    return stretched.round().astype(np.uint8)
+
+
+def _allow_large_images() -> None:
+    """Large scans are no attack here; the limit of absurd sizes is Pillow's own, twice this warning's."""
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def _explain(error: Exception, data: bytes | None) -> tuple[str, str]:
+    """The kind of error (as in `ImageFacts`), and its reason in words."""
+    if data == b"":
+        return "unreadable", "the file is empty"
+    text = str(error)
+    if "cannot identify" in text:
+        return "unreadable", "cannot identify image file"
+    cut = "truncated" in text.lower() or isinstance(error, EOFError)
+    return "truncated" if cut else "unreadable", text or type(error).__name__
 
 
 def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
@@ -112,64 +175,65 @@ def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
     Returns:
         The facts; `error` tells of a file that cannot be used. Never raises for a bad file.
     """
+    if not is_file(path):
+        return _probe_no_file(path)
+    try:
+        data = read_bytes(path) if decode or look else None
+    except CvtkError as error:
+        return ImageFacts(path, error="unreadable", detail=error.message)
+    content = ""
+    if look and data is not None:
+        content = hashlib.blake2b(data, digest_size=16).hexdigest()
+    try:
+        width, height, orientation, thumb = _measure(path, data, decode, look)
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads to
+        kind, detail = _explain(error, data)
+        return ImageFacts(path, error=kind, detail=detail, content=content)
+    return ImageFacts(path, width, height, orientation, content=content, thumb=thumb)
+
+
+def _probe_no_file(path: Path) -> ImageFacts:
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if there:  # opening a pipe would wait for ever
+        detail = "it is a folder, a pipe or a device"
+        return ImageFacts(path, error="unreadable", detail=detail)
+    return ImageFacts(path, error="missing", detail="no such file")
+
+
+def _measure(
+    path: Path, data: bytes | None, decode: bool, look: bool
+) -> tuple[int, int, int, NDArray[np.uint8] | None]:
+    """Displayed width and height, orientation, and thumbnail of an image; raises as Pillow does."""
     from PIL import Image
 
-    try:
-        data = path.read_bytes() if decode or look else None
-    except (FileNotFoundError, NotADirectoryError):
-        return ImageFacts(path, error="missing", detail="no such file")
-    except (OSError, ValueError) as error:
-        return ImageFacts(path, error="unreadable", detail=str(error))
-    content = (
-        hashlib.blake2b(data, digest_size=16).hexdigest()
-        if look and data is not None
-        else ""
-    )
-    # Large scans are no attack here; the limit of absurd sizes is Pillow's own, twice this warning's.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    try:
-        with Image.open(io.BytesIO(data) if data is not None else path) as image:
-            width, height = image.size
-            orientation = _orientation(image)
-            if image.format == "JPEG":
-                # All the data is still read, but an eighth of the pixels computed.
-                image.draft("L", (max(width // 8, 17), max(height // 8, 17)))
-            if decode:
-                image.load()
-            thumb = None
-            if look:
-                thumb = np.asarray(
-                    image.convert("L").resize((17, 16), Image.Resampling.BOX)
-                )
-            if (
-                orientation >= 5 and image.format != "TIFF"
-            ):  # Pillow has turned TIFF already
-                width, height = height, width
-        return ImageFacts(
-            path, width, height, orientation, content=content, thumb=thumb
-        )
-    except FileNotFoundError:
-        return ImageFacts(path, error="missing", detail="no such file")
-    except (
-        Exception
-    ) as error:  # Pillow's readers raise whatever a broken file leads them to
-        cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
-        kind = "truncated" if cut else "unreadable"
-        detail = (
-            "cannot identify image file"
-            if "cannot identify" in str(error)
-            else str(error)
-        )
-        return ImageFacts(
-            path, error=kind, detail=detail or type(error).__name__, content=content
-        )
+    _allow_large_images()
+    with Image.open(io.BytesIO(data) if data is not None else path) as image:
+        width, height = image.size
+        orientation = orientation_of(image)
+        if image.format == "JPEG":
+            # All the data is still read, but an eighth of the pixels computed.
+            image.draft("L", (max(width // 8, 17), max(height // 8, 17)))
+        if decode:
+            image.load()
+        thumb = None
+        if look:
+            small = image.convert("L").resize((17, 16), Image.Resampling.BOX)
+            thumb = np.asarray(small)
+        # Pillow has turned TIFF already.
+        if orientation >= 5 and image.format != "TIFF":
+            width, height = height, width
+    return width, height, orientation, thumb
 
 
-def _orientation(image: object) -> int:
+def orientation_of(image: Any) -> int:
+    """The EXIF orientation of a Pillow image, 1 to 8; broken EXIF data counts as none, as in OpenCV."""
     try:
-        value = image.getexif().get(_ORIENTATION, 1)  # type: ignore[attr-defined]
+        value = image.getexif().get(_ORIENTATION, 1)
         return int(value) if value in range(1, 9) else 1
-    except Exception:  # broken EXIF data counts as none, as in OpenCV
+    except Exception:
         return 1
 
 
@@ -182,17 +246,19 @@ def image_size(path: Path) -> tuple[int, int]:
     facts = probe(path, decode=False)
     if facts.error:
         raise FileError(
-            f"{path}: {_TELL[facts.error]} ({facts.detail}).",
-            "Put the image there, or remove it.",
+            f"{path}: {facts.trouble}.", "Put the image there, or remove it."
         )
     return facts.width, facts.height
 
 
-_TELL = {
-    "missing": "the image is missing",
-    "truncated": "the image is cut off",
-    "unreadable": "the image cannot be read",
-}
+def too_thin(width: int, height: int) -> str:
+    """Why no network can use an image of this size in pixels; empty where one can."""
+    if max(width, height) <= _LONGEST_RATIO * max(min(width, height), 1):
+        return ""
+    return (
+        f"the image is {width} x {height} pixels, more than {_LONGEST_RATIO} times longer than wide, "
+        "which a network cannot use"
+    )
 
 
 def in_parallel(
@@ -213,51 +279,3 @@ def in_parallel(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def difference_hash(thumb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """256 bits that tell where the picture gets brighter to the right, as (32,) uint8.
-
-    The difference hash of N. Krawetz ("Kind of like that", 2013) on 16 x 16 comparisons.
-    """
-    bits = thumb[:, 1:].astype(np.int16) > thumb[:, :-1].astype(np.int16)
-    return np.packbits(bits.ravel())
-
-
-def near_duplicates(
-    thumbs: list[NDArray[np.uint8] | None], *, most: int = 10
-) -> list[tuple[int, int]]:
-    """Pairs of images that look alike.
-
-    Two images look alike where at most `most` of 256 bits of their difference hashes differ and their
-    thumbnails differ by under 8 of 255 grey levels on average. Two such hashes share one of 16 bands of
-    16 bits at least, so only images that share a band are compared. Flat images are left out.
-
-    Args:
-        thumbs: (16, 17) grey thumbnails; None is left out.
-        most: How many bits may differ, under 16.
-
-    Returns:
-        Pairs of indices, the smaller first, sorted.
-    """
-    usable = [i for i, t in enumerate(thumbs) if t is not None and float(t.std()) > 4]
-    if len(usable) < 2:
-        return []
-    stack = np.stack([t for i in usable if (t := thumbs[i]) is not None])
-    hashes = np.stack([difference_hash(t) for t in stack])
-    bands = hashes.reshape(len(usable), 16, 2).astype(np.uint16)
-    keys = bands[:, :, 0] << 8 | bands[:, :, 1]
-    found: set[tuple[int, int]] = set()
-    for band in range(16):
-        order = np.argsort(keys[:, band], kind="stable")
-        cuts = np.flatnonzero(np.diff(keys[order, band])) + 1
-        for group in np.split(order, cuts):
-            for place, i in enumerate(group[:-1]):
-                # A common band (a sky, a white table) may be shared by thousands: compare the nearest 200.
-                others = group[place + 1 : place + 201]
-                bits = np.unpackbits(hashes[others] ^ hashes[i], axis=1).sum(axis=1)
-                for j in others[bits <= most]:
-                    if np.abs(stack[i].astype(np.int16) - stack[j]).mean() < 8:
-                        a, b = usable[int(i)], usable[int(j)]
-                        found.add((min(a, b), max(a, b)))
-    return sorted(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from cvtk.data.coco import read_bytes
 from cvtk.errors import DataError
+from cvtk.io import read_bytes
 
 
 def read_labels(file: str | Path) -> list[str]:

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.model import RLE, Polygons
+from cvtk.data.types import RLE, Polygons
 from cvtk.errors import DataError
+from cvtk.io import encode_mask
 
 Bitmap: TypeAlias = NDArray[np.uint8]
 
@@ -185,12 +186,16 @@ def to_bitmap(segmentation: Polygons | RLE, width: int, height: int) -> Bitmap:
 
 def from_bitmap(bitmap: NDArray[Any]) -> RLE:
     """A bitmap (height, width) of zero and non-zero as compressed RLE."""
-    from pycocotools import mask as api
+    rle = encode_mask(bitmap)
+    return RLE((rle["size"][0], rle["size"][1]), rle["counts"])
 
-    rle = api.encode(np.asfortranarray(bitmap != 0, dtype=np.uint8))
-    return RLE(
-        (int(rle["size"][0]), int(rle["size"][1])), rle["counts"].decode("ascii")
-    )
+
+def bitmap_box(bitmap: NDArray[Any]) -> list[float]:
+    """The box [x, y, width, height] around what is not zero in a bitmap (height, width); it is not empty."""
+    rows = np.flatnonzero(bitmap.any(axis=1))
+    columns = np.flatnonzero(bitmap.any(axis=0))
+    x, y = int(columns[0]), int(rows[0])
+    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
 
 
 def area_and_bbox(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cvtk.data.images import resolve
+from cvtk.data.images import read_image, resolve
 from cvtk.data.masks import to_bitmap
-from cvtk.data.model import Annotation, Dataset, Id, Image
+from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
-from cvtk.files import written_whole
+from cvtk.io import atomic_write
 
 
 def choose(dataset: Dataset, count: int, seed: int = 0) -> list[Image]:
@@ -40,35 +41,38 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         FileError: The image is missing.
         DataError: It cannot be read.
     """
-    from cvtk.drawing import draw_objects, load_image
+    from cvtk.drawing import draw_objects
 
-    picture = load_image(resolve(dataset.folder, image.file_name))
+    pixels = read_image(resolve(dataset.folder, image.file_name))
+    height, width = pixels.shape[:2]
     classes = {c.id: (k, c.name) for k, c in enumerate(dataset.categories)}
     boxes, labels, texts, masks = [], [], [], []
-    for a in annotations:
-        if (
-            not isinstance(a.bbox, list)
-            or len(a.bbox) != 4
-            or not np.isfinite(a.bbox).all()
-        ):
+    for annotation in annotations:
+        if annotation.box is None:
             continue
-        try:
-            segmentation = a.segmentation
-            mask = to_bitmap(segmentation, *picture.size) if segmentation else None
-        except DataError:
-            mask = None  # `check` tells about it; the box is drawn at least
-        index, name = classes.get(a.category_id, (0, str(a.category_id)))
-        boxes.append(np.clip(a.bbox, -(10**6), 10**6).tolist())
+        unknown = (0, str(annotation.category_id))
+        index, name = classes.get(annotation.category_id, unknown)
+        boxes.append(np.clip(annotation.box, -(10**6), 10**6).tolist())
         labels.append(index)
-        texts.append(name + (" (crowd)" if a.is_crowd else ""))
-        masks.append(np.zeros(picture.size[::-1], np.uint8) if mask is None else mask)
+        texts.append(name + (" (crowd)" if annotation.is_crowd else ""))
+        masks.append(_bitmap(annotation, width, height))
     return draw_objects(
-        picture,
+        pixels,
         bboxes=np.array(boxes).reshape(-1, 4),
         labels=np.array(labels, int),
         texts=texts,
         masks=masks,
     )
+
+
+def _bitmap(annotation: Annotation, width: int, height: int) -> NDArray[np.uint8]:
+    """The mask of an annotation (H, W); empty where it has none, or one that `check` complains of."""
+    empty = np.zeros((height, width), np.uint8)
+    try:
+        segmentation = annotation.segmentation
+        return to_bitmap(segmentation, width, height) if segmentation else empty
+    except DataError:
+        return empty
 
 
 def show(
@@ -102,14 +106,14 @@ def show(
         )
     if output.suffix.lower() in (".png", ".jpg", ".jpeg"):
         pictures = [draw(dataset, image, by_image[image.id]) for image in images]
-        with written_whole(output, force=force) as part:
+        with atomic_write(output, force=force) as part:
             _sheet(pictures).save(part)
         return [output]
     files = []
     for image in images:
         file = output / _flat_name(image)
         picture = draw(dataset, image, by_image[image.id])
-        with written_whole(file, force=force) as part:
+        with atomic_write(file, force=force) as part:
             picture.save(part, quality=90)
         files.append(file)
     return files
@@ -147,8 +151,7 @@ def samples(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> list[P
         except CvtkError:
             continue
         picture.thumbnail((1200, 1200))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(file, force=True) as part:
+        with atomic_write(file, force=True) as part:
             picture.save(part, quality=88)
         files.append(file)
     return files

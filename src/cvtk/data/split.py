@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cvtk.data.coco import read
-from cvtk.data.coco import write as write_coco
-from cvtk.data.images import in_parallel, near_duplicates, probe, resolve
-from cvtk.data.model import Dataset, Id, Image
-from cvtk.data.place import place_dataset
+from cvtk.data.coco import read, write
+from cvtk.data.grouping import group_images, group_keys
+from cvtk.data.relocate import relocate_dataset, require_other
+from cvtk.data.stats import table
 from cvtk.data.stratify import assign
-from cvtk.errors import DataError, FileError, did_you_mean
+from cvtk.data.types import Dataset, Id, Image
+from cvtk.errors import DataError
 
 
 @dataclass
@@ -49,88 +48,6 @@ def parse_ratios(text: str) -> dict[str, float]:
     }
 
 
-class _Sets:
-    """Disjoint sets: which images belong together."""
-
-    def __init__(self, count: int) -> None:
-        self.parent = list(range(count))
-
-    def find(self, i: int) -> int:
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
-        return i
-
-    def join(self, i: int, j: int) -> None:
-        self.parent[self.find(i)] = self.find(j)
-
-
-def group_keys(
-    images: list[Image], by: str, table: str | Path | None = None
-) -> list[str]:
-    """What keeps images together.
-
-    Args:
-        images: The images.
-        by: With `table`, a column of it; else a regular expression on the file name, whose first group (or
-            whole match) is the key.
-        table: A CSV file with a column `file_name` and others.
-
-    Returns:
-        A key for each image.
-
-    Raises:
-        DataError: The expression is none, or does not match a name; a column or an image is not in the table.
-    """
-    if table is not None:
-        return _keys_from_csv(images, by, Path(table))
-    try:
-        pattern = re.compile(by)
-    except re.error as error:
-        raise DataError(
-            f"--group-by {by!r} is not a regular expression ({error}).",
-            r"Like 'plant(\d+)'.",
-        ) from None
-    keys = []
-    for image in images:
-        found = pattern.search(image.file_name)
-        if found is None:
-            raise DataError(
-                f"--group-by {by!r} does not match the image {image.file_name!r}.",
-                "Write an expression that all file names match.",
-            )
-        keys.append(found[1] if pattern.groups and found[1] is not None else found[0])
-    return keys
-
-
-def _keys_from_csv(images: list[Image], column: str, table: Path) -> list[str]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(
-            f"{table} cannot be read ({error}).", "It must be a CSV file in UTF-8."
-        ) from None
-    columns = list(rows[0]) if rows else []
-    for name in ("file_name", column):
-        if name not in columns:
-            raise DataError(
-                f"{table} has no column {name!r}.",
-                did_you_mean(name, columns) or f"It has: {columns}.",
-            )
-    keys = {row["file_name"]: row[column] for row in rows}
-    names = {name.rsplit("/", 1)[-1]: key for name, key in keys.items()}
-    found = []
-    for image in images:
-        key = keys.get(image.file_name, names.get(image.file_name.rsplit("/", 1)[-1]))
-        if not key:
-            raise DataError(
-                f"{table} has no {column} for {image.file_name!r}.", "Add a row for it."
-            )
-        found.append(key)
-    return found
-
-
 def split(
     dataset: Dataset,
     ratios: dict[str, float] | None = None,
@@ -153,27 +70,14 @@ def split(
     Raises:
         DataError: There are fewer groups than parts.
     """
-    if folds is not None and not 2 <= folds <= 1000:
-        raise DataError(f"{folds} folds make no sense.", "Write for example --folds 5.")
-    ratios = (
-        {f"fold{k + 1}": 1 / folds for k in range(folds)}
-        if folds
-        else ratios or parse_ratios("8:1:1")
-    )
+    ratios = _folds(folds) if folds is not None else ratios or parse_ratios("8:1:1")
     images = dataset.images
     if len({image.id for image in images}) < len(images):
         raise DataError(
             f"{dataset.file}: image ids repeat.",
             "Mend it with `cvtk data check FILE --fix OUT.json`.",
         )
-    sets = _Sets(len(images))
-    first: dict[str, int] = {}
-    for i, key in enumerate(keys or []):
-        sets.join(i, first.setdefault(key, i))
-    if look:
-        _join_alike(dataset, sets)
-    roots = np.array([sets.find(i) for i in range(len(images))], dtype=np.int64)
-    _, group = np.unique(roots, return_inverse=True)
+    group = group_images(dataset, keys, look=look)
     total = int(group.max()) + 1 if len(images) else 0
     if total < len(ratios):
         raise DataError(
@@ -181,24 +85,31 @@ def split(
             "Take fewer parts, or a --group-by that makes smaller groups. Images that look alike are one "
             "group too; --no-images leaves their looks aside.",
         )
-    place = {image.id: i for i, image in enumerate(images)}
-    column = {category.id: k for k, category in enumerate(dataset.categories, 1)}
-    counts = np.zeros((total, 1 + len(dataset.categories)), np.int64)
-    np.add.at(counts[:, 0], group, 1)
-    pairs = [
-        (group[place[a.image_id]], column[a.category_id])
-        for a in dataset.annotations
-        if a.image_id in place and a.category_id in column
-    ]
-    if pairs:
-        rows = np.array(pairs, dtype=np.int64)
-        np.add.at(counts, (rows[:, 0], rows[:, 1]), 1)
-    part = assign(counts, list(ratios.values()), seed)[group]
-    chosen: dict[str, list[Image]] = {name: [] for name in ratios}
+    part = assign(_count(dataset, group, total), list(ratios.values()), seed)[group]
     names = list(ratios)
+    chosen: dict[str, list[Image]] = {name: [] for name in names}
     for image, k in zip(images, part.tolist(), strict=True):
         chosen[names[k]].append(image)
     return Split(_parts(dataset, chosen, bool(folds)), total, len(images) - total)
+
+
+def _folds(count: int) -> dict[str, float]:
+    if not 2 <= count <= 1000:
+        raise DataError(f"{count} folds make no sense.", "Write for example --folds 5.")
+    return {f"fold{k + 1}": 1 / count for k in range(count)}
+
+
+def _count(dataset: Dataset, group: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """What is to be balanced (total, 1 + classes): the images of each group, and its objects of each class."""
+    place = {image.id: i for i, image in enumerate(dataset.images)}
+    column = {category.id: k for k, category in enumerate(dataset.categories, 1)}
+    counts = np.zeros((total, 1 + len(dataset.categories)), np.int64)
+    np.add.at(counts[:, 0], group, 1)
+    for annotation in dataset.annotations:
+        i, k = place.get(annotation.image_id), column.get(annotation.category_id)
+        if i is not None and k is not None:
+            counts[group[i], k] += 1
+    return counts
 
 
 def _parts(
@@ -231,27 +142,8 @@ def _parts(
     return result
 
 
-def _join_alike(dataset: Dataset, sets: _Sets) -> None:
-    places = [resolve(dataset.folder, image.file_name) for image in dataset.images]
-    facts = list(in_parallel(lambda p: probe(p, look=True), places))
-    missing = [f for f in facts if f.error]
-    if missing:
-        raise FileError(
-            f"{dataset.file}: {len(missing)} of {len(facts)} images cannot be opened, the first is "
-            f"{missing[0].path} ({missing[0].error}).",
-            "They are compared so that duplicates stay together; --no-images splits without.",
-        )
-    first: dict[str, int] = {}
-    for i, fact in enumerate(facts):
-        sets.join(i, first.setdefault(fact.content, i))
-    for i, j in near_duplicates([fact.thumb for fact in facts]):
-        sets.join(i, j)
-
-
 def balance(parts: dict[str, Dataset]) -> str:
     """How many annotations of each class came to each part, in numbers and per cent, as text."""
-    from cvtk.data.stats import table
-
     counts = {name: part.counts() for name, part in parts.items()}
     classes = next(iter(parts.values())).class_names
     total: Counter[str] = Counter()
@@ -303,17 +195,9 @@ def split_file(
     """
     dataset = read(file)
     folder = Path(output) if output is not None else dataset.folder
-    names = (
-        list(parse_ratios(ratios))
-        if not folds
-        else [f"fold{k + 1}.{p}" for k in range(folds) for p in ("train", "valid")]
-    )
-    files = {name: folder / f"{name}.json" for name in names}
+    files = {name: folder / f"{name}.json" for name in _names(ratios, folds)}
     for target in files.values():
-        if target.exists() and (not force or target.samefile(file)):
-            raise FileError(
-                f"{target} exists already.", "Choose another --output, or say --force."
-            )
+        require_other(Path(file), target, force=force)
     keys = (
         group_keys(dataset.images, group_by, group_table)
         if group_by is not None
@@ -327,11 +211,18 @@ def split_file(
         keys=keys,
         look=look,
     )
-    moved = place_dataset(dataset, folder)
+    moved = relocate_dataset(dataset, folder)
     renamed = {image.id: image for image in moved.images}
     for part in result.parts.values():
         part.images = [renamed[image.id] for image in part.images]
         part.folder = moved.folder
     for name, target in files.items():
-        write_coco(result.parts[name], target, force=force)
+        write(result.parts[name], target, force=force)
     return result, files
+
+
+def _names(ratios: str, folds: int | None) -> list[str]:
+    """The names of the parts."""
+    if folds is None:
+        return list(parse_ratios(ratios))
+    return [f"{fold}.{part}" for fold in _folds(folds) for part in ("train", "valid")]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cvtk.data.masks import area_and_bbox
-from cvtk.data.model import Annotation, Dataset, Image
+from cvtk.data.types import Annotation, Dataset, Image
 from cvtk.errors import DataError
 
 # COCO's limits of small, medium and large: areas of 32 and 96 pixels square.
@@ -33,7 +33,7 @@ def stats(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
         `images`, `images_without_annotations`, `annotations`, `crowds`, `masks` (`polygons`, `rle`, `none`),
-        `image_sizes` ([width, height] of the `smallest` and `largest` in pixels), and `classes`: for each
+        `objects_per_image` (`least`, `median`, `most`), `image_sizes` ([width, height] of the `smallest` and `largest` in pixels), and `classes`: for each
         its `annotations`, `images`, `small`, `medium`, `large` (COCO's limits), `area_median` (square pixels).
     """
     images = {image.id: image for image in dataset.images}
@@ -66,6 +66,7 @@ def stats(dataset: Dataset) -> dict[str, Any]:
     sizes = sorted(
         (i.size for i in dataset.images if i.size), key=lambda s: s[0] * s[1]
     )
+    per_image = [len(found) for found in dataset.by_image().values()]
     return {
         "images": len(dataset.images),
         "images_without_annotations": sum(
@@ -74,6 +75,13 @@ def stats(dataset: Dataset) -> dict[str, Any]:
         "annotations": len(dataset.annotations),
         "crowds": sum(a.is_crowd for a in dataset.annotations),
         "masks": kinds,
+        "objects_per_image": {
+            "least": min(per_image),
+            "median": float(np.median(per_image)),
+            "most": max(per_image),
+        }
+        if per_image
+        else {},
         "image_sizes": {"smallest": list(sizes[0]), "largest": list(sizes[-1])}
         if sizes
         else {},

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cvtk.data.coco import read
-from cvtk.data.formats.base import Converted
-from cvtk.data.formats.coco_format import complete
-from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, show_id
+from cvtk.data.formats.coco import complete
+from cvtk.data.types import RLE, Annotation, Converted, Dataset, Id, Image, show_id
 from cvtk.errors import CvtkError, InstallError
 
 # Steps that mix images or cut them at random: what they drop today they may keep tomorrow.

@@ -7,16 +7,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cvtk.data.formats.base import (
-    Builder,
-    Converted,
-    Finder,
-    merge_parts,
-    number,
-    read_xml,
-)
+from cvtk.data.formats.builder import Builder, merge_parts
+from cvtk.data.formats.finder import Finder
+from cvtk.data.formats.xml_text import number, read_xml
 from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
-from cvtk.data.model import RLE, Image, Polygons
+from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
 
 

@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from cvtk.data.coco import parse_json, read_bytes
 from cvtk.data.contours import trace
-from cvtk.data.formats.base import Builder, Converted, Finder, Note, Source, merge_parts
-from cvtk.data.images import _orientation, is_file
+from cvtk.data.formats.builder import Builder, merge_parts
+from cvtk.data.formats.finder import Finder
+from cvtk.data.images import orientation_of, resolve
+from cvtk.data.json_text import parse_json
 from cvtk.data.masks import (
     box_polygon,
     check_polygons,
@@ -25,8 +26,20 @@ from cvtk.data.masks import (
     require_size,
     to_bitmap,
 )
-from cvtk.data.model import RLE, Annotation, Dataset, Id, Image, Polygons
+from cvtk.data.relocate import copy_image
+from cvtk.data.types import (
+    RLE,
+    Annotation,
+    Converted,
+    Dataset,
+    Id,
+    Image,
+    Note,
+    Polygons,
+    Source,
+)
 from cvtk.errors import DataError
+from cvtk.io import is_file, read_bytes
 
 # Turned rectangles, as LabelMe and its relatives call them.
 _TURNED = ("oriented_rectangle", "rotation")
@@ -199,7 +212,7 @@ def _size_of(data: bytes, file: Path) -> tuple[int, int]:
     try:
         with Pillow.open(io.BytesIO(data)) as image:
             width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+            return (height, width) if orientation_of(image) >= 5 else (width, height)
     except Exception as error:  # whatever broken image data leads Pillow to
         raise DataError(
             f"{file}: the embedded image cannot be read ({error})."
@@ -268,49 +281,47 @@ def write(
         notes: Gets what LabelMe cannot hold.
         images: Whether the images come along.
     """
-    from cvtk.data.place import copy_image
-
     names = {category.id: category.name for category in dataset.categories}
     by_image, taken = dataset.by_image(), set()
     for image in dataset.images:
-        target = folder / image.file_name
+        target = resolve(folder, image.file_name)
         file = target.with_suffix(".json")
         if file in taken:  # a.jpg beside a.png
             file = target.with_name(target.name + ".json")
         taken.add(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         if images:
-            copy_image(sources.get(image.id), target)
-        shapes: list[dict[str, Any]] = []
-        for group, annotation in enumerate(by_image[image.id], 1):
-            item = f"annotation {annotation.id} ({image.file_name})"
-            try:
-                found = shapes_of(
-                    annotation, names.get(annotation.category_id, ""), image, None
-                )
-            except DataError as error:
-                notes.append(Note(item, f"left out: {error.message}"))
-                continue
-            if annotation.is_crowd:
-                notes.append(
-                    Note(
-                        item,
-                        "LabelMe has no crowds: it is an object like any other now",
-                    )
-                )
-            shapes += (
-                [{**shape, "group_id": group} for shape in found]
-                if len(found) > 1
-                else found
-            )
+            copy_image(sources.get(image.id), folder, image.file_name)
         width, height = image.size or (None, None)
         content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
-            "shapes": shapes,
+            "shapes": _shapes(by_image[image.id], names, image, notes),
             "imagePath": target.name,
             "imageData": None,
             "imageHeight": height,
             "imageWidth": width,
         }
         file.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
+
+
+def _shapes(
+    annotations: list[Annotation], names: dict[Id, str], image: Image, notes: list[Note]
+) -> list[dict[str, Any]]:
+    """The shapes of an image's file; parts of one object get a `group_id`."""
+    shapes: list[dict[str, Any]] = []
+    for group, annotation in enumerate(annotations, 1):
+        item = f"annotation {annotation.id} ({image.file_name})"
+        name = names.get(annotation.category_id, "")
+        try:
+            found = shapes_of(annotation, name, image, None)
+        except DataError as error:
+            notes.append(Note(item, f"left out: {error.message}"))
+            continue
+        if annotation.is_crowd:
+            text = "LabelMe has no crowds: it is an object like any other now"
+            notes.append(Note(item, text))
+        if len(found) > 1:
+            found = [{**shape, "group_id": group} for shape in found]
+        shapes += found
+    return shapes

@@ -14,12 +14,14 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from cvtk.data.coco import parse_json, read_bytes
-from cvtk.data.formats.base import Builder, Converted, Finder
-from cvtk.data.images import SUFFIXES, is_file, probe
+from cvtk.data.formats.builder import Builder
+from cvtk.data.formats.finder import Finder
+from cvtk.data.images import probe
+from cvtk.data.json_text import parse_json
 from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
-from cvtk.data.model import RLE, Image, Polygons
+from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
+from cvtk.io import IMAGE_SUFFIXES, is_file, read_bytes
 
 
 class Result(Struct):
@@ -114,78 +116,69 @@ def parse_region(
         DataError: It is a point or a line, or a number is missing.
     """
     value, kind = result.value, result.type.removesuffix("labels")
-    labels = value.get(result.type) or next(
-        (v for k, v in value.items() if k.endswith("labels")), None
-    )
-    name = (
-        labels[0]
-        if isinstance(labels, list) and labels and isinstance(labels[0], str)
-        else ""
-    )
+    if kind in ("choices", "textarea", "rating", "labels", ""):
+        return None
+    name = _label(result)
+    turn = value.get("rotation") or 0
+    if not _is_number(turn):
+        raise DataError(f"The rotation is {str(turn)[:50]!r}, not a number.")
 
-    def percent(key: str, scale: int) -> float:
+    def pixels(key: str, scale: int) -> float:
         found = value.get(key)
-        if (
-            isinstance(found, bool)
-            or not isinstance(found, (int, float))
-            or abs(found) > 1e6
-        ):
+        if found is None or not _is_number(found):
             raise DataError(
                 f"The {kind} has no number {key!r}, but {str(found)[:50]!r}."
             )
-        return float(found) * scale / 100
+        return float(found) * scale / 100  # the tool counts in percent
 
-    turn = value.get("rotation") or 0
-    if isinstance(turn, bool) or not isinstance(turn, (int, float)) or abs(turn) > 1e6:
-        raise DataError(f"The rotation is {str(turn)[:50]!r}, not a number.")
     if kind == "rectangle":
-        box = (
-            percent("x", width),
-            percent("y", height),
-            percent("width", width),
-            percent("height", height),
-        )
-        return [turned_box(*box, turn, about_centre=False)], name
+        x, y = pixels("x", width), pixels("y", height)
+        w, h = pixels("width", width), pixels("height", height)
+        return [turned_box(x, y, w, h, turn, about_centre=False)], name
     if kind == "ellipse":
-        centre, radii = (
-            (percent("x", width), percent("y", height)),
-            ("radiusX", "radiusY"),
-        )
-        return [
-            ellipse_polygon(
-                *centre, percent(radii[0], width), percent(radii[1], height), turn
-            )
-        ], name
+        x, y = pixels("x", width), pixels("y", height)
+        rx, ry = pixels("radiusX", width), pixels("radiusY", height)
+        return [ellipse_polygon(x, y, rx, ry, turn)], name
     if kind == "polygon":
-        points = value.get("points")
-        if not isinstance(points, list) or not all(_is_pair(p) for p in points):
-            raise DataError("The polygon's points are not pairs of numbers.")
-        return [
-            [
-                float(v) * s / 100
-                for p in points
-                for v, s in zip(p, (width, height), strict=True)
-            ]
-        ], name
+        return [_outline(value.get("points"), width, height)], name
     if kind == "brush":
         code = value.get("rle")
         if not isinstance(code, list):
             raise DataError("The brush has no 'rle'.")
         return from_bitmap(decode_brush(code, width, height)), name
-    if kind in ("choices", "textarea", "rating", "labels", ""):
-        return None
     raise DataError(f"A {kind!r} has no area, so it cannot be a mask.")
 
 
+def _label(result: Result) -> str:
+    """The first label of a region; empty where it has none."""
+    labels = result.value.get(result.type)
+    if not labels:
+        keys = (key for key in result.value if key.endswith("labels"))
+        labels = result.value.get(next(keys, ""))
+    if isinstance(labels, list) and labels and isinstance(labels[0], str):
+        return labels[0]
+    return ""
+
+
+def _outline(points: Any, width: int, height: int) -> list[float]:
+    """A polygon in pixels from points in percent."""
+    if not isinstance(points, list) or not all(_is_pair(p) for p in points):
+        raise DataError("The polygon's points are not pairs of numbers.")
+    return [
+        float(value) * scale / 100
+        for point in points
+        for value, scale in zip(point, (width, height), strict=True)
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e6
+
+
 def _is_pair(point: Any) -> bool:
-    return (
-        isinstance(point, list)
-        and len(point) == 2
-        and all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e6
-            for v in point
-        )
-    )
+    return isinstance(point, list) and len(point) == 2 and all(map(_is_number, point))
 
 
 def image_name(task: Task, item: str) -> str:
@@ -195,7 +188,7 @@ def image_name(task: Task, item: str) -> str:
         url = urlparse(text)
         query = parse_qs(url.query).get("d")  # /data/local-files/?d=folder/name.jpg
         name = unquote(query[0] if query else url.path)
-        if Path(name).suffix.lower() in SUFFIXES:
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES:
             return name
     raise DataError(f"{item} has no image in its 'data'.", "Export image tasks only.")
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from cvtk.data.coco import parse_json, read_bytes
-from cvtk.data.formats.base import Builder, Converted, Finder
+from cvtk.data.formats.builder import Builder
+from cvtk.data.formats.finder import Finder
+from cvtk.data.json_text import parse_json
 from cvtk.data.masks import box_polygon, ellipse_polygon
-from cvtk.data.model import Polygons
+from cvtk.data.types import Converted, Polygons
 from cvtk.errors import DataError
+from cvtk.io import read_bytes
 
 _CLASS_KEYS = ("class", "label", "name", "category", "type", "object", "species")
 

@@ -12,16 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.formats.base import (
-    Builder,
-    Converted,
-    Finder,
-    number,
-    read_xml,
-)
+from cvtk.data.formats.builder import Builder
+from cvtk.data.formats.finder import Finder
 from cvtk.data.formats.voc_write import write
+from cvtk.data.formats.xml_text import number, read_xml
 from cvtk.data.masks import from_bitmap, require_size
-from cvtk.data.model import Image
+from cvtk.data.types import Converted, Image
 from cvtk.errors import DataError
 
 # The classes of VOC, by their value in SegmentationClass.

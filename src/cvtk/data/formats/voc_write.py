@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.formats.base import (
-    Note,
-    Source,
-)
-from cvtk.data.masks import require_size, to_bitmap
-from cvtk.data.model import Dataset, Id, Image
+from cvtk.data.masks import bitmap_box, require_size, to_bitmap
+from cvtk.data.relocate import copy_image
+from cvtk.data.types import Annotation, Dataset, Id, Image, Note, Source
 from cvtk.errors import DataError
 
 
@@ -48,35 +45,12 @@ def write(
         notes: Gets what VOC cannot hold.
         images: Whether the images come along.
     """
-    from cvtk.data.place import copy_image
-
-    for name in (
-        "Annotations",
-        "JPEGImages",
-        "SegmentationObject",
-        "SegmentationClass",
-    ):
+    for name in _FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    order = {category.id: index for index, category in enumerate(dataset.categories, 1)}
-    names, by_image, stems = dataset.class_names, dataset.by_image(), set()
-    if len(names) > 254:
-        raise DataError(
-            f"VOC masks hold 254 classes, the set has {len(names)}.",
-            "Write COCO instead.",
-        )
-    colours = palette()
-    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
-    lines += [
-        f"{n}:{','.join(str(v) for v in colours[i])}::" for i, n in enumerate(names, 1)
-    ]
-    (folder / "labelmap.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_labelmap(dataset.class_names, folder / "labelmap.txt")
+    by_image, stems = dataset.by_image(), set()
     for image in dataset.images:
-        # VOC has no folders: a/b.jpg becomes a__b.jpg.
-        flat = Path(
-            image.file_name.removeprefix("JPEGImages/")
-            .removeprefix("images/")
-            .replace("/", "__")
-        )
+        flat = _flat_name(image.file_name)
         stem = flat.stem if flat.stem not in stems else f"{flat.stem}_{flat.suffix[1:]}"
         if stem in stems:
             raise DataError(
@@ -84,117 +58,143 @@ def write(
                 "Rename one of them.",
             )
         stems.add(stem)
+        name = stem + flat.suffix
         if images:
-            copy_image(
-                sources.get(image.id), folder / "JPEGImages" / (stem + flat.suffix)
-            )
-        _write_image(
-            dataset,
-            image,
-            by_image[image.id],
-            folder,
-            stem,
-            stem + flat.suffix,
-            order,
-            notes,
+            copy_image(sources.get(image.id), folder / "JPEGImages", name)
+        objects = _objects(by_image[image.id], image, dataset, notes)
+        index, classes = _paint(objects, image, notes)
+        _write_xml(objects, image, name, folder / "Annotations" / f"{stem}.xml", notes)
+        if any(thing.mask is not None for thing in objects):
+            _write_png(index, folder / "SegmentationObject" / f"{stem}.png")
+            _write_png(classes, folder / "SegmentationClass" / f"{stem}.png")
+
+
+_FOLDERS = ("Annotations", "JPEGImages", "SegmentationObject", "SegmentationClass")
+
+
+def _flat_name(file_name: str) -> Path:
+    """A name without folders, which VOC has not: a/b.jpg becomes a__b.jpg."""
+    name = file_name.removeprefix("JPEGImages/").removeprefix("images/")
+    return Path(name.replace("/", "__"))
+
+
+def _write_labelmap(names: list[str], file: Path) -> None:
+    if len(names) > 254:
+        raise DataError(
+            f"VOC masks hold 254 classes, the set has {len(names)}.",
+            "Write COCO instead.",
         )
+    colours = palette()
+    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
+    for index, name in enumerate(names, 1):
+        colour = ",".join(str(value) for value in colours[index])
+        lines.append(f"{name}:{colour}::")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_image(
-    dataset: Dataset,
-    image: Image,
-    annotations: list[Any],
-    folder: Path,
-    stem: str,
-    name: str,
-    order: dict[Id, int],
-    notes: list[Note],
+@dataclass
+class _Object:
+    """What is written of an annotation: `index` is that of its class, from 1."""
+
+    item: str
+    index: int
+    name: str
+    bbox: list[float] | None
+    mask: NDArray[np.uint8] | None
+
+
+def _objects(
+    annotations: list[Annotation], image: Image, dataset: Dataset, notes: list[Note]
+) -> list[_Object]:
+    order = {category.id: index for index, category in enumerate(dataset.categories, 1)}
+    width, height = require_size(image.width, image.height)
+    found = []
+    for annotation in annotations:
+        item = f"annotation {annotation.id} ({image.file_name})"
+        if annotation.is_crowd:
+            notes.append(Note(item, "left out: VOC has no crowds"))
+            continue
+        mask = None
+        try:
+            segmentation = annotation.segmentation
+            if segmentation is not None:
+                mask = to_bitmap(segmentation, width, height)
+        except DataError as error:
+            notes.append(Note(item, f"left out: {error.message}"))
+            continue
+        index = order[annotation.category_id]
+        name = dataset.class_names[index - 1]
+        found.append(_Object(item, index, name, annotation.box, mask))
+    return found
+
+
+def _paint(
+    objects: list[_Object], image: Image, notes: list[Note]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The pixels of SegmentationObject and SegmentationClass, (H, W) each."""
+    width, height = require_size(image.width, image.height)
+    instance = np.zeros((height, width), np.uint8)
+    classes = np.zeros((height, width), np.uint8)
+    with_mask = [(thing, thing.mask) for thing in objects if thing.mask is not None]
+    # Large first, so that what lies on top is whole.
+    with_mask.sort(key=lambda pair: -int(pair[1].sum()))
+    for value, (thing, mask) in enumerate(with_mask, 1):
+        if value > 254:
+            text = "its mask is left out: a VOC mask holds 254 objects"
+            notes.append(Note(thing.item, text))
+            continue
+        inside = mask != 0
+        hidden = int(np.count_nonzero(instance[inside]))
+        if hidden:
+            text = (
+                f"it covers {hidden} pixels of larger objects, which lose them in VOC"
+            )
+            notes.append(Note(thing.item, text))
+        instance[inside] = value
+        classes[inside] = thing.index
+    return instance, classes
+
+
+def _write_xml(
+    objects: list[_Object], image: Image, name: str, file: Path, notes: list[Note]
 ) -> None:
-    from PIL import Image as Pillow
-
-    width, height = image.size or (0, 0)
-    require_size(width, height)
-    instance, classes = (
-        np.zeros((height, width), np.uint8),
-        np.zeros((height, width), np.uint8),
-    )
+    width, height = require_size(image.width, image.height)
     tree = ElementTree.Element("annotation")
     ElementTree.SubElement(tree, "folder").text = "JPEGImages"
     ElementTree.SubElement(tree, "filename").text = name
     size = ElementTree.SubElement(tree, "size")
     for key, value in (("width", width), ("height", height), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
-    masks: list[tuple[str, Any, Any]] = []
-    for annotation in annotations:
-        item = f"annotation {annotation.id} ({image.file_name})"
-        if annotation.is_crowd:
-            notes.append(Note(item, "left out: VOC has no crowds"))
-            continue
-        try:
-            segmentation = annotation.segmentation
-            mask = (
-                None if segmentation is None else to_bitmap(segmentation, width, height)
-            )
-        except DataError as error:
-            notes.append(Note(item, f"left out: {error.message}"))
-            continue
-        masks.append((item, annotation, mask))
-    some = any(mask is not None for _, _, mask in masks)
-    ElementTree.SubElement(tree, "segmented").text = str(int(some))
-    # Large first, so that what lies on top is whole.
-    painted = sorted(
-        (m for m in masks if m[2] is not None), key=lambda m: -int(m[2].sum())
-    )
-    for value, (item, annotation, mask) in enumerate(painted, 1):
-        if value > 254:
-            notes.append(
-                Note(item, "its mask is left out: a VOC mask holds 254 objects")
-            )
-            continue
-        hidden = int(np.count_nonzero(instance[mask != 0]))
-        if hidden:
-            notes.append(
-                Note(
-                    item,
-                    f"it covers {hidden} pixels of larger objects, which lose them in VOC",
-                )
-            )
-        instance[mask != 0], classes[mask != 0] = value, order[annotation.category_id]
-    for item, annotation, mask in masks:
-        box = (
-            annotation.bbox
-            if isinstance(annotation.bbox, list) and len(annotation.bbox) == 4
-            else None
-        )
-        if mask is not None and mask.any():
-            rows, columns = (
-                np.flatnonzero(mask.any(axis=1)),
-                np.flatnonzero(mask.any(axis=0)),
-            )
-            x, y = int(columns[0]), int(rows[0])
-            box = [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
+    segmented = any(thing.mask is not None for thing in objects)
+    ElementTree.SubElement(tree, "segmented").text = str(int(segmented))
+    for thing in objects:
+        box = thing.bbox
+        if thing.mask is not None and thing.mask.any():
+            box = bitmap_box(thing.mask)
         if box is None:
-            notes.append(Note(item, "left out: it has neither mask nor box"))
+            notes.append(Note(thing.item, "left out: it has neither mask nor box"))
             continue
         element = ElementTree.SubElement(tree, "object")
-        ElementTree.SubElement(element, "name").text = dataset.class_names[
-            order[annotation.category_id] - 1
-        ]
+        ElementTree.SubElement(element, "name").text = thing.name
         ElementTree.SubElement(element, "difficult").text = "0"
         corner = ElementTree.SubElement(element, "bndbox")
         values = (box[0] + 1, box[1] + 1, box[0] + box[2], box[1] + box[3])
-        for key, number_ in zip(("xmin", "ymin", "xmax", "ymax"), values, strict=True):
-            ElementTree.SubElement(corner, key).text = f"{number_:g}"
+        for key, coordinate in zip(_CORNERS, values, strict=True):
+            ElementTree.SubElement(corner, key).text = f"{coordinate:g}"
     ElementTree.indent(tree)
-    ElementTree.ElementTree(tree).write(
-        folder / "Annotations" / f"{stem}.xml", encoding="utf-8", xml_declaration=True
-    )
-    if some:
-        for kind, array in (
-            ("SegmentationObject", instance),
-            ("SegmentationClass", classes),
-        ):
-            png = Pillow.new("P", (width, height))
-            png.frombytes(array.tobytes())
-            png.putpalette(palette().ravel().tolist())
-            png.save(folder / kind / f"{stem}.png")
+    document = ElementTree.ElementTree(tree)
+    document.write(file, encoding="utf-8", xml_declaration=True)
+
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _write_png(values: NDArray[np.uint8], file: Path) -> None:
+    """An indexed PNG in VOC's colours."""
+    from PIL import Image as Pillow
+
+    height, width = values.shape
+    png = Pillow.new("P", (width, height))
+    png.frombytes(values.tobytes())
+    png.putpalette(palette().ravel().tolist())
+    png.save(file)

@@ -11,13 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from cvtk.data.coco import read_bytes
 from cvtk.data.contours import join, trace
-from cvtk.data.formats.base import Builder, Converted, Note, Source, number
-from cvtk.data.images import SUFFIXES, find_images
+from cvtk.data.formats.builder import Builder
+from cvtk.data.formats.xml_text import number
+from cvtk.data.images import resolve
 from cvtk.data.masks import check_polygons, to_bitmap
-from cvtk.data.model import Annotation, Dataset, Id, Image, Polygons
+from cvtk.data.relocate import copy_image
+from cvtk.data.types import (
+    Annotation,
+    Converted,
+    Dataset,
+    Id,
+    Image,
+    Note,
+    Polygons,
+    Source,
+)
 from cvtk.errors import DataError, FileError
+from cvtk.io import IMAGE_SUFFIXES, find_images, read_bytes
 
 _SPLITS = ("train", "val", "valid", "test")
 
@@ -171,7 +182,7 @@ def read(path: Path, split: str | None = None) -> Converted:
     builder = Builder(root, names)
     for name, images in splits.items():
         for file in images:
-            if file.suffix.lower() not in SUFFIXES:
+            if file.suffix.lower() not in IMAGE_SUFFIXES:
                 continue
             image = builder.image(file, file.name, split=name or None)
             label = _label_file(file)
@@ -244,8 +255,6 @@ def write(
     import msgspec
     import yaml
 
-    from cvtk.data.place import copy_image
-
     order = {category.id: index for index, category in enumerate(dataset.categories)}
     by_image, splits = dataset.by_image(), []
     for image in dataset.images:
@@ -254,11 +263,10 @@ def write(
         split = split if split in _SPLITS else "train"
         splits.append(split)
         name = image.file_name.removeprefix(f"images/{split}/").removeprefix("images/")
-        target = folder / "images" / split / name
-        label = (folder / "labels" / split / name).with_suffix(".txt")
+        label = resolve(folder / "labels" / split, name).with_suffix(".txt")
         label.parent.mkdir(parents=True, exist_ok=True)
         if images:
-            copy_image(sources.get(image.id), target)
+            copy_image(sources.get(image.id), folder / "images" / split, name)
         if label.exists():
             raise DataError(
                 f"{image.file_name}: YOLO would give it the label file of another image.",

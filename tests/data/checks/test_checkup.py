@@ -9,10 +9,10 @@ from examples import FLAT, H, W, coco_dict, photo, ring
 from PIL import Image
 from pycocotools.coco import COCO
 
-from cvtk.data.check import check
+from cvtk.data.checks import check
+from cvtk.data.checks.repair import repair_file
+from cvtk.data.checks.report import summary, write_report
 from cvtk.data.masks import from_bitmap
-from cvtk.data.repair import repair_file
-from cvtk.data.report import summary, write_report
 from cvtk.errors import FileError
 
 BASE = coco_dict()["annotations"][0]

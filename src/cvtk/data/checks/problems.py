@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 Severity = Literal["error", "warning", "note"]
 
 # Of each kind this many are kept word for word; the rest are counted.
 KEPT = 200
+
+
+Key: TypeAlias = tuple[str, str, str]
+"""Severity, kind and file of problems that are counted together."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Problems:
     """A list of problems that stays short: `counts` has all, `items` the first `KEPT` of each kind."""
 
     items: list[Problem] = field(default_factory=list)
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    counts: Counter[Key] = field(default_factory=Counter)
 
     def add(
         self,
@@ -62,6 +66,10 @@ class Problems:
     def of_kind(self, kind: str) -> list[Problem]:
         """Those of one kind."""
         return [p for p in self.items if p.kind == kind]
+
+    def of_key(self, key: Key) -> list[Problem]:
+        """Those of one severity, kind and file."""
+        return [p for p in self.items if (p.severity, p.kind, p.file) == key]
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Plain dictionaries, errors first."""

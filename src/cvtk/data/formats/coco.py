@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import UNSET
 
 from cvtk.data import coco
-from cvtk.data.formats.base import Converted, Note
+from cvtk.data.ids import number_ids
 from cvtk.data.images import image_size, resolve
 from cvtk.data.masks import area_and_bbox
-from cvtk.data.model import Annotation, Category, Dataset, Id, Image, show_id
+from cvtk.data.types import (
+    Annotation,
+    Converted,
+    Image,
+    Note,
+    show_id,
+)
 from cvtk.errors import CvtkError, DataError
 
 
@@ -27,7 +32,7 @@ def read(path: Path) -> Converted:
         path, lambda item, error: notes.append(Note(item, f"left out: {error.message}"))
     )
     converted = Converted(dataset, {}, notes)
-    _number_ids(converted)
+    notes += number_ids(dataset)
     for image in dataset.images:
         source = resolve(dataset.folder, image.file_name)
         converted.sources[image.id] = source
@@ -41,44 +46,6 @@ def read(path: Path) -> Converted:
             )
     complete(converted)
     return converted
-
-
-def _number_ids(converted: Converted) -> None:
-    """Text ids become numbers, which other tools expect; `"12"` becomes 12 where all are such."""
-    dataset = converted.dataset
-    images = _numbers(dataset.images, "image", converted)
-    categories = _numbers(dataset.categories, "category", converted)
-    _numbers(dataset.annotations, "annotation", converted)
-    for annotation in dataset.annotations:
-        annotation.image_id = images.get(annotation.image_id, annotation.image_id)
-        annotation.category_id = categories.get(
-            annotation.category_id, annotation.category_id
-        )
-
-
-def _numbers(
-    items: Sequence[Image | Annotation | Category], kind: str, converted: Converted
-) -> dict[Id, Id]:
-    if not any(isinstance(item.id, str) for item in items):
-        return {}
-    texts = [str(item.id) for item in items]
-    if all(t.isascii() and t.isdigit() and len(t) < 18 for t in texts) and len(
-        set(map(int, texts))
-    ) == len(texts):
-        table: dict[Id, Id] = {
-            item.id: int(text) for item, text in zip(items, texts, strict=True)
-        }
-    else:
-        table = {}
-        for item in items:
-            table.setdefault(item.id, len(table) + 1)
-    for item in items:
-        if table[item.id] != item.id:
-            converted.notes.append(
-                Note(f"{kind} {show_id(item.id)}", f"its id is now {table[item.id]}")
-            )
-        item.id = table[item.id]
-    return table
 
 
 def complete(converted: Converted) -> None:
@@ -124,8 +91,3 @@ def _complete(annotation: Annotation, image: Image) -> None:
         raise DataError("It has neither mask nor box.")
     annotation.bbox = annotation.bbox if has_box else box
     annotation.area = annotation.area if has_area else area
-
-
-def write(dataset: Dataset, file: Path, *, force: bool = False) -> None:
-    """Writes a COCO file."""
-    coco.write(dataset, file, force=force)

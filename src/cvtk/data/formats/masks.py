@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cvtk.data.formats.base import Builder, Converted
+from cvtk.data.formats.builder import Builder
 from cvtk.data.formats.voc import read_index
-from cvtk.data.images import find_images
 from cvtk.data.masks import from_bitmap
-from cvtk.data.model import Image
+from cvtk.data.types import Converted, Image
 from cvtk.errors import DataError
+from cvtk.io import find_images
 
 _MANY = 5000
 

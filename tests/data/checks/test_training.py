@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from cvtk.data.check_training import check_annotations
+from cvtk.data import read
+from cvtk.data.checks import require_trainable
 from cvtk.data.labels import read_labels
 from cvtk.errors import DataError, FileError
 
@@ -26,7 +27,7 @@ def check(folder, *annotations, classes=("leaf", "stem"), task="segm", train=Tru
     }
     file = folder / "train.json"
     file.write_text(json.dumps(content))
-    return check_annotations(file, list(classes), task, train)
+    return require_trainable(read(file), list(classes), task, train=train)
 
 
 def message(error):
@@ -47,12 +48,12 @@ def test_good_annotations_pass_without_a_word(tmp_path):
         ({"segmentation": [SQUARE, [1, 1, 9, 9, 5]]}, ["fewer than three points"]),
         (
             {"segmentation": {"size": [80, 60], "counts": [1000, 30, 3770]}},
-            ["[80, 60]", "[60, 80]", "leaf.jpg"],
+            ["60 x 80", "80 x 60", "leaf.jpg"],
         ),
-        ({"segmentation": [[v + 90 for v in SQUARE]]}, ["outside", "80 x 60"]),
+        ({"segmentation": [[v + 90 for v in SQUARE]]}, ["outside", "leaf.jpg"]),
         ({"segmentation": []}, ["no mask", "--task det"]),
         ({"image_id": 6}, ["image 6"]),
-        ({"category_id": 3}, ["3", "categories"]),
+        ({"category_id": 3}, ["no category 3", "leaf.jpg"]),
     ],
 )
 def test_what_cannot_be_used_is_named(changes, words, tmp_path):
@@ -101,13 +102,13 @@ def test_a_file_that_is_not_coco_is_refused(text, tmp_path):
     file = tmp_path / "train.json"
     file.write_text(text)
     with pytest.raises(DataError) as error:
-        check_annotations(file, ["leaf"], "segm", True)
+        require_trainable(read(file), ["leaf"], "segm", train=True)
     message(error)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileError) as error:
-        check_annotations(tmp_path / "train.json", ["leaf"], "segm", True)
+        require_trainable(read(tmp_path / "train.json"), ["leaf"], "segm", train=True)
     message(error)
 
 

@@ -7,9 +7,11 @@ back to the letter.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -105,6 +107,14 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
         return head != b"null" and _SOMETHING.search(head) is not None
 
     @property
+    def box(self) -> list[float] | None:
+        """`bbox`, where it is one: four finite numbers; else None."""
+        found = self.bbox
+        if not isinstance(found, list) or len(found) != 4:
+            return None
+        return found if all(math.isfinite(value) for value in found) else None
+
+    @property
     def is_crowd(self) -> bool:
         """Whether the mask covers many objects."""
         return self.iscrowd is not UNSET and bool(self.iscrowd)
@@ -186,17 +196,45 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """A table of classes and counts, for notebooks."""
-        from html import escape
+        import jinja2
 
-        images = self.image_counts()
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{n}</td><td>{images[name]}</td></tr>"
-            for name, n in self.counts().items()
+        template = jinja2.Environment(autoescape=True).from_string(_TABLE)
+        return template.render(
+            dataset=self, counts=self.counts(), images=self.image_counts()
         )
-        return (
-            f"<p>{len(self.images)} images, {len(self.annotations)} annotations</p>"
-            f"<table><tr><th>class</th><th>annotations</th><th>images</th></tr>{rows}</table>"
-        )
+
+
+_TABLE = """\
+<p>{{ dataset.images|length }} images, {{ dataset.annotations|length }} annotations</p>
+<table><tr><th>class</th><th>annotations</th><th>images</th></tr>
+{%- for name, count in counts.items() -%}
+<tr><td>{{ name }}</td><td>{{ count }}</td><td>{{ images[name] }}</td></tr>
+{%- endfor -%}
+</table>"""
+
+
+# Where an image's file is: a path, or a function that gives its bytes where the annotations embed it.
+Source: TypeAlias = Path | Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was not carried over, or was changed: which item, and what about it."""
+
+    item: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.text}"
+
+
+@dataclass
+class Converted:
+    """A data set from another format, where its images lie, and notes on what it lost."""
+
+    dataset: Dataset
+    sources: dict[Id, Source] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
 
 
 def show_id(value: object) -> str:

@@ -1,0 +1,102 @@
+"""Which images a user means: one, a folder, a list, a COCO file, paths; and one line for what is none."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvtk.data.sources import ImageSource, list_images
+from cvtk.errors import CvtkError, DataError, FileError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two folders with images of one name, and a file that is none."""
+    for name in ("a b/1.jpg", "a b/é.PNG", "c/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    (tmp_path / "c" / "notes.md").write_text("no image")
+    return tmp_path
+
+
+def test_an_image_is_itself(photos):
+    file = photos / "c/1.jpg"
+    assert list_images(file) == [ImageSource(file, "1.jpg", 1)]
+
+
+def test_a_folder_is_searched_to_its_depth(photos):
+    names = ["a b/1.jpg", "a b/é.PNG", "c/1.jpg"]
+    expected = [ImageSource(photos / n, n, k) for k, n in enumerate(names, 1)]
+    assert list_images(str(photos)) == expected
+
+
+def test_a_text_file_names_paths_relative_to_it(photos):
+    file = photos / "list.txt"
+    file.write_text("\ufeffa b/é.PNG\n\n c/1.jpg \n", "utf-8")
+    found = [source.path for source in list_images(file)]
+    assert found == [photos / "a b/é.PNG", photos / "c/1.jpg"]
+
+
+def test_a_coco_file_keeps_its_ids_and_needs_no_annotations(photos):
+    images = [{"id": 9, "file_name": "c/1.jpg"}, {"id": 4, "file_name": "a b/1.jpg"}]
+    (photos / "coco.json").write_text(json.dumps({"images": images}))
+    assert list_images(photos / "coco.json") == [
+        ImageSource(photos / "c/1.jpg", "1.jpg", 9),
+        ImageSource(photos / "a b/1.jpg", "1_2.jpg", 4),
+    ]
+
+
+def test_an_image_named_twice_counts_once_and_equal_names_become_different_ones(photos):
+    paths = [photos / "a b/1.jpg", photos / "c/1.jpg", photos / "a b/1.jpg"]
+    assert [s.name for s in list_images(paths)] == ["1.jpg", "1_2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("none.jpg", "none.jpg: no such file"),
+        ("none.json", "none.json: no such file"),
+        ("empty", "There are no images in .*empty"),
+        ("list.txt", "no image .*none.jpg .*named in .*list.txt"),
+        ("blank.txt", "blank.txt names no images"),
+        ("binary.txt", "binary.txt is not"),
+        ("pipe.png", "pipe.png is a folder, a pipe or a device"),
+        ("text.json", "text.json is not JSON"),
+        ("other.json", "other.json is not a COCO data set: it has no 'images'"),
+        ("out.json", "leads out of the data folder"),
+        ("none of it.json", "no images"),
+    ],
+)
+def test_what_cannot_be_used_ends_in_a_line(data, said, photos):
+    (photos / "empty").mkdir()
+    (photos / "list.txt").write_text("none.jpg\n")
+    (photos / "blank.txt").write_text("\n \n")
+    (photos / "binary.txt").write_bytes(bytes(range(256)))
+    os.mkfifo(photos / "pipe.png")
+    (photos / "text.json").write_text("<html></html>")
+    (photos / "other.json").write_text('{"shapes": []}')
+    images = [{"id": 1, "file_name": "../1.jpg"}]
+    (photos / "out.json").write_text(json.dumps({"images": images}))
+    (photos / "none of it.json").write_text('{"images": []}')
+    with pytest.raises(CvtkError, match=said) as error:
+        list_images(photos / data)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.txt"])
+def test_a_folder_may_have_any_name(name, photos):
+    (photos / "c").rename(photos / name)
+    assert [s.name for s in list_images(photos / name)] == ["1.jpg"]
+
+
+def test_an_array_is_no_path():
+    with pytest.raises(DataError, match="not as ndarray"):
+        list_images(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match="not as ndarray"):
+        list_images([np.zeros((4, 4, 3), np.uint8)])
+    with pytest.raises(FileError, match="names no images"):
+        list_images([])
