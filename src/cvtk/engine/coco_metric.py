@@ -193,10 +193,9 @@ def _image_result(sample: dict[str, Any]) -> _ImageResult:
     """Takes what was found in an image to the CPU."""
     found = sample["pred_instances"]
     corners = found["bboxes"].detach().cpu().numpy().astype(np.float64).reshape(-1, 4)
-    scores = found["scores"].detach().cpu().numpy().astype(np.float64)
-    mask_scores = scores
+    scores = mask_scores = _scores(found["scores"])
     if "mask_scores" in found:  # Mask Scoring R-CNN judges the mask apart from the box
-        mask_scores = found["mask_scores"].detach().cpu().numpy().astype(np.float64)
+        mask_scores = _scores(found["mask_scores"])
     return _ImageResult(
         image_id=sample["img_id"],
         bboxes=np.hstack((corners[:, :2], corners[:, 2:] - corners[:, :2])),
@@ -205,6 +204,12 @@ def _image_result(sample: dict[str, Any]) -> _ImageResult:
         mask_scores=mask_scores,
         masks=_encode(found["masks"]) if "masks" in found else None,
     )
+
+
+def _scores(scores: torch.Tensor) -> NDArray[np.float64]:
+    """Scores as an array; one that is not a number ranks last, as in pycocotools."""
+    values = scores.detach().cpu().numpy().astype(np.float64)
+    return np.where(np.isnan(values), -np.inf, values)
 
 
 def _encode(masks: Any) -> list[CocoRLE]:
