@@ -315,6 +315,8 @@ def test_a_true_object_that_cannot_be_used_is_named(change, words, tmp_path):
         ({"image_id": 9}, "image 9, which .* does not have"),
         ({"category_id": 9}, "category 9, which .* does not have"),
         ({"score": float("nan")}, "score that is not a number"),
+        ({"segmentation": [[1, 1, 9, 1, 9, 9]]}, "not compressed RLE"),
+        ({"segmentation": SHORT}, "not compressed RLE"),
         (
             {"segmentation": encode_mask(np.ones((4, 6)))},
             "is 6 x 4 pixels, .* 320 x 240",
@@ -360,6 +362,14 @@ def test_a_missing_file_is_named(tmp_path):
 def test_limits_ascend(limits, tmp_path):
     with pytest.raises(OptionError, match="not ascending"):
         evaluate(write(tmp_path, []), [], "bbox", limits)
+
+
+def test_masks_are_not_compared_where_only_boxes_were_read(tmp_path):
+    truth = item(1, "leaf", [10, 10, 60, 60])
+    boxes = ground_truth(write(tmp_path, [truth], names=["leaf"]), masks=False)
+    assert evaluate(boxes, [{**truth, "score": 1}], "bbox").stats
+    with pytest.raises(OptionError, match="there are only boxes"):
+        evaluate(boxes, [{**truth, "score": 1}], "segm")
 
 
 def test_the_predecessor_gives_the_same(tmp_path):

@@ -148,7 +148,7 @@ def _found_annotations(found: Detections, kind: Kind) -> list[dict[str, Any]]:
             "area": float(areas[index]),
             "iscrowd": 0,
         }
-        if kind == "segm" and found.masks is not None:
+        if kind == "segm" and found.masks:
             annotation["segmentation"] = found.masks[index]
         annotations.append(annotation)
     return annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -36,6 +37,11 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks were found, or nothing at all."""
+        return self.masks is not None or not len(self)
 
 
 def from_predictions(
@@ -93,15 +99,24 @@ def _check(
             f"{where} is of the category {category_id!r}, which {truth.file} does not have.",
             "Evaluate on a set with the classes that the model was trained for.",
         )
-    if np.isnan(prediction["score"]):
+    if math.isnan(prediction["score"]):
         raise DataError(f"{where} has a score that is not a number.", "Leave it out.")
     if field == "segmentation":
+        if not _is_compressed(prediction[field]):
+            raise DataError(
+                f"{where} has a mask that is not compressed RLE.",
+                "COCO's results format needs {'size': [height, width], 'counts': '...'}.",
+            )
         require_size(truth, truth.image_numbers[image_id], prediction[field])
     elif len(prediction["bbox"]) != 4:
         raise DataError(
             f"{where} has a box of {len(prediction['bbox'])} numbers.",
             "A box is [x, y, width, height].",
         )
+
+
+def _is_compressed(mask: Any) -> bool:
+    return isinstance(mask, Mapping) and isinstance(mask.get("counts"), str | bytes)
 
 
 def require_size(truth: GroundTruth, image: int, mask: CocoRLE) -> None:

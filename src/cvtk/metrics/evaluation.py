@@ -102,9 +102,17 @@ def evaluate_detections(
     kind: Kind,
     limits: tuple[int, ...] | None = None,
 ) -> Metrics:
-    """`evaluate` for detections that are columns already."""
+    """`evaluate` for detections that are columns already.
+
+    Raises:
+        OptionError: The limits do not ascend, or masks are to be compared where none were read.
+    """
     limits = detection_limits(truth) if limits is None else limits
     _require_limits(limits)
+    if kind == "segm" and not (truth.has_masks and found.has_masks):
+        raise OptionError(
+            "Masks cannot be compared: there are only boxes.", "Evaluate boxes: 'bbox'."
+        )
     arrays = compute(truth, found, kind, limits)
     image_name, objects = truth.most_objects()
     headline = _headline(limits, objects)
@@ -117,7 +125,7 @@ def evaluate_detections(
     if headline.limit != limits[0]:
         notes.append(
             f"{image_name!r} holds {objects} objects: AP counts up to {headline.limit} detections per image"
-            f" and class, as {headline.key} says, where COCO's {limits[0]} would miss some."
+            f" and class, as {headline.key} says, where a limit of {limits[0]} could miss some."
         )
     return Metrics(
         kind=kind,

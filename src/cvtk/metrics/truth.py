@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import UNSET
 
@@ -13,7 +14,7 @@ from cvtk.data import Annotation, Dataset, Image, read
 from cvtk.errors import DataError
 from cvtk.io import CocoRLE
 
-Id = int | str
+Id: TypeAlias = int | str
 
 COCO_LIMITS = (100, 300, 1000)
 """Detections per image (and class) at which MMDetection and this project report, in ascending order."""
@@ -185,7 +186,7 @@ def _mask(annotation: Annotation, image: Image, file: str) -> CocoRLE:
         size = image.size
         if size is None and not isinstance(segmentation, list):
             size = (segmentation.size[1], segmentation.size[0])
-        width, height = size or (None, None)
+        width, height = size or (None, None)  # `to_rle` says what is wrong with None
         return to_rle(segmentation, width, height)  # type: ignore[arg-type]
     except DataError as error:
         raise DataError(f"{where}: {error.message}", error.remedy) from None
