@@ -317,6 +317,7 @@ def test_a_true_object_that_cannot_be_used_is_named(change, words, tmp_path):
         ({"score": float("nan")}, "score that is not a number"),
         ({"segmentation": [[1, 1, 9, 1, 9, 9]]}, "not compressed RLE"),
         ({"segmentation": SHORT}, "not compressed RLE"),
+        ({"score": "0.5"}, "score that is not a number"),
         (
             {"segmentation": encode_mask(np.ones((4, 6)))},
             "is 6 x 4 pixels, .* 320 x 240",

@@ -106,16 +106,10 @@ def _arrays(evaluated: dict[str, Any]) -> Arrays:
 
 def _truth_document(truth: GroundTruth, kind: Kind) -> dict[str, Any]:
     """The true objects as a COCO document. Both libraries may write into it."""
+    # Sizes and names do not matter here, and those of a file could be anything.
     images = [
-        {
-            "id": n,
-            "file_name": name,
-            "width": (size or (0, 0))[0],
-            "height": (size or (0, 0))[1],
-        }
-        for n, (name, size) in enumerate(
-            zip(truth.image_names, truth.image_sizes, strict=True), 1
-        )
+        {"id": number, "file_name": str(number), "width": 1, "height": 1}
+        for number in truth.image_numbers.values()
     ]
     annotations: list[dict[str, Any]] = []
     for number, true in enumerate(truth.objects, 1):
@@ -130,7 +124,10 @@ def _truth_document(truth: GroundTruth, kind: Kind) -> dict[str, Any]:
         if kind == "segm":
             annotation["segmentation"] = true.mask
         annotations.append(annotation)
-    categories = [{"id": n, "name": name} for n, name in enumerate(truth.classes, 1)]
+    categories = [
+        {"id": number, "name": str(number)}
+        for number in truth.category_numbers.values()
+    ]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 

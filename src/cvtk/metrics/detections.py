@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from cvtk.errors import DataError
 from cvtk.io import CocoRLE
-from cvtk.metrics.truth import GroundTruth
+from cvtk.metrics.truth import GroundTruth, Id
 
 Kind: TypeAlias = Literal["segm", "bbox"]
+
+# Half a million predictions are checked: isinstance with `numbers.Real` would take most of that time.
+_NUMBER = (float, int, np.floating, np.integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +92,54 @@ def _check(
                 f"{where} has no {name!r}.", "COCO's results format needs it."
             )
     image_id, category_id = prediction["image_id"], prediction["category_id"]
-    if image_id not in truth.image_numbers:
+    if not _is_known(image_id, truth.image_numbers):
         raise DataError(
             f"{where} is of the image {image_id!r}, which {truth.file} does not have.",
             "Evaluate on the images that the predictions were made for.",
         )
-    if category_id not in truth.category_numbers:
+    if not _is_known(category_id, truth.category_numbers):
         raise DataError(
             f"{where} is of the category {category_id!r}, which {truth.file} does not have.",
             "Evaluate on a set with the classes that the model was trained for.",
         )
-    if math.isnan(prediction["score"]):
-        raise DataError(f"{where} has a score that is not a number.", "Leave it out.")
-    if field == "segmentation":
-        if not _is_compressed(prediction[field]):
-            raise DataError(
-                f"{where} has a mask that is not compressed RLE.",
-                "COCO's results format needs {'size': [height, width], 'counts': '...'}.",
-            )
-        require_size(truth, truth.image_numbers[image_id], prediction[field])
-    elif len(prediction["bbox"]) != 4:
+    score = prediction["score"]
+    if not isinstance(score, _NUMBER) or math.isnan(score):
         raise DataError(
-            f"{where} has a box of {len(prediction['bbox'])} numbers.",
-            "A box is [x, y, width, height].",
+            f"{where} has a score that is not a number: {score!r}.", "Leave it out."
         )
+    if field == "bbox" and not _is_box(prediction["bbox"]):
+        raise DataError(
+            f"{where} has a box that is not four numbers.",
+            "A box is [x, y, width, height] in pixels.",
+        )
+    if field == "segmentation" and not _is_rle(prediction["segmentation"]):
+        raise DataError(
+            f"{where} has a mask that is not compressed RLE.",
+            "COCO's results format needs {'size': [height, width], 'counts': '...'}.",
+        )
+    if field == "segmentation":
+        require_size(truth, truth.image_numbers[image_id], prediction["segmentation"])
 
 
-def _is_compressed(mask: Any) -> bool:
-    return isinstance(mask, Mapping) and isinstance(mask.get("counts"), str | bytes)
+def _is_known(value: Any, numbers: dict[Id, int]) -> bool:
+    return isinstance(value, int | str | np.integer) and value in numbers
+
+
+def _is_box(bbox: Any) -> bool:
+    return (
+        isinstance(bbox, list | tuple | np.ndarray)
+        and len(bbox) == 4
+        and all(isinstance(value, _NUMBER) for value in bbox)
+    )
+
+
+def _is_rle(mask: Any) -> bool:
+    return (
+        isinstance(mask, dict)
+        and isinstance(mask.get("counts"), str | bytes)
+        and isinstance(mask.get("size"), list | tuple)
+        and len(mask["size"]) == 2
+    )
 
 
 def require_size(truth: GroundTruth, image: int, mask: CocoRLE) -> None:
