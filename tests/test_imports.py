@@ -27,11 +27,11 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"files", "ops", "fruit", "quiet"},
-    {"scenes", "drawing"},
+    {"files", "io", "log", "ops", "quiet"},
+    {"visual"},
     {"data"},
     {"zoo", "config", "metrics", "results"},
-    {"plots", "scaffold", "adapt", "mask_rcnn", "parts"},
+    {"scaffold", "adapt", "mask_rcnn", "parts"},
     {"engine"},
     {"model", "demo", "doctor"},
     {"cli"},

@@ -184,7 +184,7 @@ def crop(
     """
     from PIL import Image as Pillow
 
-    from cvtk.drawing import load_image
+    from cvtk.visual.overlays import load_image
 
     names = {category.id: category.name for category in dataset.categories}
     by_image, files = dataset.by_image(), []

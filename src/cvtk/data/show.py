@@ -40,7 +40,7 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         FileError: The image is missing.
         DataError: It cannot be read.
     """
-    from cvtk.drawing import draw_objects, load_image
+    from cvtk.visual.overlays import draw_objects, load_image
 
     picture = load_image(resolve(dataset.folder, image.file_name))
     classes = {c.id: (k, c.name) for k, c in enumerate(dataset.categories)}

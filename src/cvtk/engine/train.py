@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cvtk.engine.progress import show_progress
-from cvtk.plots import write_stats
+from cvtk.visual.curves import write_training_stats
 
 
 def run_training(cfg: Any, options: dict[str, Any], console: TextIO) -> None:
@@ -58,7 +58,7 @@ def run_training(cfg: Any, options: dict[str, Any], console: TextIO) -> None:
     runner.model = runner.model.to(options["device"])
     runner.train()
     if dist.is_main_process():
-        write_stats(workspace, cfg.test_evaluator.metric)
+        write_training_stats(workspace, cfg.test_evaluator.metric)
         cfg.update(resume=False, launcher="none")
         cfg.dump(output.with_suffix(".py"))
         hub = runner.message_hub

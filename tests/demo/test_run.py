@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from cvtk.demo import _run, annotation, contact_sheet, make_demo, run_demo
+from cvtk.demo import make_demo, run_demo
+from cvtk.demo.dataset import annotation
+from cvtk.demo.run import contact_sheet, run_script
 from cvtk.errors import CvtkError, FileError
 
 
@@ -106,7 +108,7 @@ def test_nothing_is_overwritten_without_force(tmp_path):
 def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     said = []
     stats = run_demo(
-        tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, say=said.append
+        tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, show=said.append
     )
     commands = [line for line in said if line.startswith("$ ")]
     assert [line.split()[1:4] for line in commands] == [
@@ -136,7 +138,7 @@ def test_a_command_that_fails_is_named(tmp_path, capfd):
     with pytest.raises(
         CvtkError, match=r"'python segm\.py train' ended with exit code 1.*cvtk doctor"
     ):
-        _run(script, "train --label 'a b.txt'", lambda line: None)
+        run_script(script, "train --label 'a b.txt'", lambda line: None)
     assert "no such thing" in capfd.readouterr().err
 
 

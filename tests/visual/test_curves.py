@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvtk.plots import write_stats
+from cvtk.visual.curves import write_training_stats
 
 SIZES = ("", "_50", "_75", "_s", "_m", "_l")
 NAMES = [f"coco/{kind}_mAP{size}" for kind in ("bbox", "segm") for size in SIZES]
@@ -41,7 +41,7 @@ def write(folder, *lines, run="20260101_000000"):
     log = folder / "a b" / run / "vis_data" / "scalars.json"
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_stats(folder / "a b", ["bbox", "segm"])
+    write_training_stats(folder / "a b", ["bbox", "segm"])
     return folder
 
 

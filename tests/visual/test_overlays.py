@@ -6,31 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.drawing import (
-    _edge,
-    can_write,
-    class_colour,
-    draw_objects,
-    font_for,
-    load_image,
-    writable,
-)
 from cvtk.errors import DataError, FileError
+from cvtk.visual.overlays import _edge, class_colour, draw_objects, load_image
 
 
 def test_each_of_forty_classes_has_its_own_colour():
     assert len({class_colour(i) for i in range(40)}) == 40
     assert class_colour(4) == (0, 114, 178), "Okabe and Ito's blue"
-
-
-@pytest.mark.parametrize("text", ["strawberry 0.93", "Blüte", "цветок", "μ → œ", "a b"])
-def test_letters_beyond_ascii_are_written(text):
-    assert writable(text)
-    assert can_write(font_for(text, 20), text)
-
-
-def test_a_letter_that_no_font_has_is_noticed():
-    assert not writable("\U0010fff0")
 
 
 def test_a_mask_is_painted_inside_and_nowhere_else():
