@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -242,3 +246,38 @@ def test_a_notebook_shows_the_drawn_image(result):
 def test_draw_wants_an_image_of_the_same_size(result):
     with pytest.raises(ValueError, match=r"image is \(6, 8\), the result \(8, 6\)"):
         result.draw(Image.new("RGB", (6, 8)))
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, {}],
+    ids=str,
+)
+def test_names_in_any_script_are_printed_and_written_in_any_locale(
+    tmp_path, surroundings
+):
+    Image.new("RGB", (8, 6)).save(tmp_path / "Blüte 花.png")
+    code = f"""
+import sys
+from cvtk.results import Result
+folder = {str(tmp_path)!r}
+result = Result(folder + "/Blüte 花.png", 6, 8, ["цветок\\x1b[31m"], [1], [0], [0.5], [[0, 0, 2, 2]])
+result.print()
+result.save_to_json(folder + "/out")
+result.save_to_img(folder + "/out")
+"""
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", code],
+        env={**os.environ, **surroundings},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 object" in done.stdout and b"0.500" in done.stdout
+    assert b"\x1b" not in done.stdout, "no escapes reach the terminal"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "Blüte 花.json",
+        "Blüte 花.png",
+    ]
+    document = json.loads((tmp_path / "out" / "Blüte 花.json").read_text())
+    assert document["categories"][0]["name"] == "цветок\x1b[31m"

@@ -104,6 +104,17 @@ def test_nothing_is_overwritten_without_force(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("content", ['{"info": {"description": "my own"}}', "{", "[]"])
+def test_force_replaces_demos_alone(tmp_path, content):
+    (tmp_path / "valid").mkdir()
+    (tmp_path / "valid" / "segm.json").write_text(content)
+    (tmp_path / "valid" / "photo.jpg").write_text("mine")
+    with pytest.raises(FileError, match="valid is not of a demo"):
+        make_demo(tmp_path, images=(1, 1, 1), size=(64, 48), force=True)
+    assert (tmp_path / "valid" / "photo.jpg").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["valid"]
+
+
 @pytest.mark.train
 def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     said = []

@@ -162,8 +162,8 @@ def write_table(file: Path, rows: Sequence[Row]) -> None:
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     # Epochs may differ in their columns where a training went on in another way; these come last.
-    last = [column for column in ("time", "memory", "step") if column in columns]
-    columns = [column for column in columns if column not in last] + last
+    # Python's sort keeps the order of equal keys.
+    columns.sort(key=lambda column: column in ("time", "memory", "step"))
     with (
         atomic_write(file, force=True) as part,
         part.open("w", encoding="utf-8", newline="") as text,
