@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_index_is_read_with_its_oddities(root):
 
 def test_an_entry_survives_its_dict(root):
     for entry in index.read_index(root):
-        assert zoo.Entry.from_dict(entry.to_dict()) == entry
+        assert index.entries_of([entry.to_dict()]) == (entry,)
 
 
 @pytest.fixture
@@ -121,9 +122,9 @@ def small(root, monkeypatch, tmp_path_factory):
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.delitem(sys.modules, "mmdet", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    index.everything.cache_clear()
+    index.all_entries.cache_clear()
     yield root
-    index.everything.cache_clear()
+    index.all_entries.cache_clear()
 
 
 def test_catalogue_of_a_source_checkout_leaves_out_other_tasks(small):
@@ -187,28 +188,57 @@ def test_find_says_what_is_wrong(small, name, task, said):
 
 
 def test_without_mmdetection_the_remedy_is_said(monkeypatch):
-    index.everything.cache_clear()
+    index.all_entries.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InstallError, match=r'pip install "cvtk\[mmdet\]"'):
         zoo.find("mask-rcnn_r50_fpn_1x_coco")
 
 
-def test_cache_is_used_and_damage_to_it_is_not_noticed(small):
-    first = zoo.catalogue()
-    (path,) = (cache.cache_folder()).glob("zoo-*.json")
+def test_the_cache_is_used(small):
+    zoo.catalogue()
+    (path,) = cache.cache_folder().glob("zoo-*.json")
     path.write_text(path.read_text().replace("34.7", "99.9"))
-    index.everything.cache_clear()
-    assert zoo.find("mask-rcnn_r50_fpn_1x_coco").mask_ap == 99.9  # from the cache
-    for damage in (
-        "",
-        "[]",
-        '{"key": 1}',
-        path.read_text()[:200],
-        path.read_text().replace("family", "kin"),
-    ):
-        path.write_text(damage)
-        index.everything.cache_clear()
-        assert zoo.catalogue() == first
+    index.all_entries.cache_clear()
+    assert zoo.find("mask-rcnn_r50_fpn_1x_coco").mask_ap == 99.9
+
+
+DAMAGE = {
+    "empty": lambda text: "",
+    "a list": lambda text: "[]",
+    "another key": lambda text: '{"key": 1}',
+    "cut": lambda text: text[:200],
+    "not UTF-8": lambda text: text.encode() + b"\xff",
+    "a field of another name": lambda text: text.replace("family", "kin"),
+    "a field of another type": lambda text: text.replace("34.7", '"34.7"'),
+    "items that are numbers": lambda text: re.sub(
+        r'"items": .*', '"items": [1, 2]}', text
+    ),
+    "a name that is null": lambda text: re.sub(
+        r'"name": "[^"]+"', '"name": null', text
+    ),
+    "deeply nested": lambda text: "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_to_the_cache_is_mended(small, damage):
+    first = zoo.catalogue()
+    (path,) = cache.cache_folder().glob("zoo-*.json")
+    whole = path.read_text()
+    damaged = DAMAGE[damage](whole)
+    path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    index.all_entries.cache_clear()
+    assert zoo.catalogue() == first
+    assert path.read_text() == whole
+
+
+def test_a_pipe_in_place_of_the_cache_is_not_waited_for(small):
+    first = zoo.catalogue()
+    (path,) = cache.cache_folder().glob("zoo-*.json")
+    path.unlink()
+    os.mkfifo(path)
+    index.all_entries.cache_clear()
+    assert zoo.catalogue() == first
 
 
 def test_cache_that_cannot_be_written_is_done_without(small, monkeypatch):
@@ -218,20 +248,44 @@ def test_cache_that_cannot_be_written_is_done_without(small, monkeypatch):
     assert len(zoo.catalogue()) == 2
 
 
+def test_nothing_is_written_where_there_is_no_home(small, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert len(zoo.catalogue()) == 2
+    assert sorted(tmp_path.iterdir()) == before, "no folder called ~"
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "memory"),
+    [
+        ("rtmdet-ins_tiny_8xb32-300e_coco", 32, 18.4 / 8),
+        ("mask-rcnn_r50_fpn_1x_coco", 2, 18.4 * 2),
+        ("yolact_r50_1xb8-55e_coco", 8, 18.4 / 2),
+    ],
+)
+def test_memory_is_in_proportion_to_the_images_per_step(name, images, memory):
+    entry = zoo.Entry(name, "family", "segm", Path("a.py"), memory_gb=18.4)
+    assert entry.images_per_gpu == images
+    assert entry.memory_with(4) == pytest.approx(memory)
+    assert zoo.Entry(name, "family", "segm", Path("a.py")).memory_with(4) is None
+
+
 # From here on: the installed MMDetection.
 
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    index.everything.cache_clear()
+    index.all_entries.cache_clear()
     return {e.name: e for e in zoo.catalogue()}
 
 
 @needs_mmdet
 def test_every_model_of_the_index_is_there(installed):
     mim = index._root()
-    every = {e.config.resolve(): e for e in index.everything()}
+    every = {e.config.resolve(): e for e in index.all_entries()}
     missing = []
     for name in yaml.safe_load((mim / "model-index.yml").read_text())["Import"]:
         content = yaml.safe_load((mim / name).read_text())
@@ -281,11 +335,17 @@ def test_search_puts_the_method_asked_for_first_then_sorts_by_ap(installed):
         e for e in found if e.family == "Mask R-CNN" or e.name.startswith("mask-rcnn")
     ]
     assert found[: len(own)] == own and len(found) > len(own)
-    figures = [e.ap or 0.0 for e in zoo.search(task="det")]
-    assert figures == sorted(figures, reverse=True)
-    assert all(
-        e.memory_gb is not None and e.memory_gb <= 5 for e in zoo.search(max_memory=5)
-    )
+    scores = [e.ap or 0.0 for e in zoo.search(task="det")]
+    assert scores == sorted(scores, reverse=True)
+
+
+@needs_mmdet
+def test_search_keeps_the_limits_asked_for(installed):
+    small = zoo.search(max_memory=5, batch_size=4)
+    assert all(e.memory_gb / e.images_per_gpu * 4 <= 5 for e in small)
+    names = [e.name for e in small]
+    assert "rtmdet-ins_tiny_8xb32-300e_coco" in names, "the one for small machines"
+    assert "mask-rcnn_x101-64x4d_fpn_1x_coco" not in names
     assert all(
         e.params is not None and e.params <= 20 for e in zoo.search(max_params=20)
     )
