@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cvtk.demo import make_demo
 from cvtk.engine.weights import read_weights
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
 LIMIT = 1.02

@@ -207,7 +207,7 @@ def count_params() -> None:
 
     from cvtk import zoo
     from cvtk.adapt import adapt
-    from cvtk.zoo.index import everything
+    from cvtk.zoo.index import all_entries
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -216,7 +216,7 @@ def count_params() -> None:
     table = json.loads(PARAMS.read_text()) if PARAMS.exists() else {}
     for entry in [
         *zoo.catalogue(),
-        *(e for e in everything() if not e.listed and e.task == "segm"),
+        *(e for e in all_entries() if not e.listed and e.task == "segm"),
     ]:
         if entry.name in table:
             continue

@@ -27,12 +27,12 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"files", "io", "log", "ops", "fruit", "quiet"},
-    {"scenes", "drawing"},
+    {"declare", "io", "log", "ops"},
+    {"options", "visual"},
     {"data"},
-    {"zoo", "config", "metrics", "results"},
-    {"plots", "scaffold", "adapt", "mask_rcnn", "parts"},
-    {"engine"},
+    {"zoo", "metrics", "results"},
+    {"recipe"},
+    {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,16 +14,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from cvtk.drawing import load_image
 from cvtk.errors import FileError
-from cvtk.results import (
-    Result,
-    coco_document,
-    decode_mask,
-    draw,
-    encode_mask,
-    write_instances,
-)
+from cvtk.io import decode_mask, encode_mask
+from cvtk.results import Result, write_instances
+from cvtk.visual.overlays import load_image
 
 CLASSES, IDS = ("leaf", "fruit"), (3, 7)
 
@@ -57,10 +54,8 @@ def boxes(result):
 def test_masks_are_packed_as_pycocotools_packs_them():
     mask = np.random.default_rng(0).random((7, 9)) < 0.5
     rle = encode_mask(mask)
-    assert (
-        rle["counts"].encode()
-        == coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
-    )
+    packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert rle["counts"].encode() == packed["counts"]
     json.dumps(rle)
     np.testing.assert_array_equal(decode_mask(rle), mask)
 
@@ -98,10 +93,7 @@ def test_empty(result):
     none = Result.empty(result.path, 6, 8, CLASSES, IDS)
     assert (len(none), none.masks, none.to_coco()) == (0, [], [])
     assert Result.empty(result.path, 6, 8, CLASSES, IDS, with_masks=False).masks is None
-    assert (
-        draw(load_image(result.path), none).tobytes()
-        == load_image(result.path).tobytes()
-    )
+    assert none.draw().tobytes() == load_image(result.path).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +140,8 @@ def test_pycocotools_loads_the_document_and_scores_it_perfect_against_itself(
     path = tmp_path / "out" / "instances.json"
     assert write_instances(path, iter(results), CLASSES, IDS) == 4
     document = json.loads(path.read_text())
-    assert document == coco_document(results, CLASSES, IDS)
+    assert document["annotations"][:2] == result.to_coco(image_id=1, first_id=1)
+    assert document["annotations"][2:] == result.to_coco(image_id=3, first_id=3)
     assert [i["file_name"] for i in document["images"]] == [
         "photo.png",
         "none.png",
@@ -214,10 +207,9 @@ def test_images_of_one_name_are_told_apart_by_their_folders(result, tmp_path):
         named.save_to_json(tmp_path / "out")
         == tmp_path / "out" / "plot 1" / "photo.json"
     )
-    assert (
-        coco_document([named], CLASSES, IDS)["images"][0]["file_name"]
-        == "plot 1/photo.png"
-    )
+    write_instances(tmp_path / "all.json", [named], CLASSES, IDS)
+    (image,) = json.loads((tmp_path / "all.json").read_text())["images"]
+    assert image["file_name"] == "plot 1/photo.png"
 
 
 def test_a_photo_that_exif_turns_is_drawn_upright(tmp_path):
@@ -253,4 +245,39 @@ def test_a_notebook_shows_the_drawn_image(result):
 
 def test_draw_wants_an_image_of_the_same_size(result):
     with pytest.raises(ValueError, match=r"image is \(6, 8\), the result \(8, 6\)"):
-        draw(np.zeros((8, 6, 3), np.uint8), result)
+        result.draw(Image.new("RGB", (6, 8)))
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, {}],
+    ids=str,
+)
+def test_names_in_any_script_are_printed_and_written_in_any_locale(
+    tmp_path, surroundings
+):
+    Image.new("RGB", (8, 6)).save(tmp_path / "Blüte 花.png")
+    code = f"""
+import sys
+from cvtk.results import Result
+folder = {str(tmp_path)!r}
+result = Result(folder + "/Blüte 花.png", 6, 8, ["цветок\\x1b[31m"], [1], [0], [0.5], [[0, 0, 2, 2]])
+result.print()
+result.save_to_json(folder + "/out")
+result.save_to_img(folder + "/out")
+"""
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", code],
+        env={**os.environ, **surroundings},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 object" in done.stdout and b"0.500" in done.stdout
+    assert b"\x1b" not in done.stdout, "no escapes reach the terminal"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "Blüte 花.json",
+        "Blüte 花.png",
+    ]
+    document = json.loads((tmp_path / "out" / "Blüte 花.json").read_text())
+    assert document["categories"][0]["name"] == "цветок\x1b[31m"

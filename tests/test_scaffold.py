@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cvtk
-from cvtk.config import MODELS
+from cvtk.options import DEFAULT_MODELS as MODELS
 from cvtk.errors import CvtkError, FileError
-from cvtk.scaffold import create_script, literal, render
+from cvtk.scripts.create import create_script, literal, render
 
 MOST_LINES = {"helper": 120, "vanilla": 400}
 KINDS = [(task, mode) for task in MODELS for mode in MOST_LINES]

@@ -30,11 +30,21 @@ def keep_console() -> Iterator[None]:
         _console.reset(token)
 
 
+def for_console(text: str) -> str:
+    """A text as the console can show it.
+
+    Control characters are spelt out, and letters that its encoding lacks (`PYTHONIOENCODING=ascii`, old
+    locales) become question marks, so that a class name never ends a program.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return printable(text).encode(encoding, "replace").decode(encoding)
+
+
 class _Plain(logging.Formatter):
     """The message alone; warnings and errors say that they are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = printable(record.getMessage())
+        text = for_console(record.getMessage())
         if record.levelno < logging.WARNING:
             return text
         return f"{record.levelname.capitalize()}: {text}"

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvtk.drawing import draw_objects, load_image, writable
 from cvtk.errors import CvtkError, FileError
-from cvtk.files import written_whole
-
-RLE: TypeAlias = dict[str, Any]
-"""A mask as COCO's compressed RLE: `{"size": [height, width], "counts": "..."}`."""
-
-
-def encode_mask(mask: NDArray[Any]) -> RLE:
-    """Packs a mask (H, W), non-zero inside, into compressed RLE that JSON can hold."""
-    from pycocotools import mask as coco_mask
-
-    rle = coco_mask.encode(np.asfortranarray(np.asarray(mask) != 0, dtype=np.uint8))
-    return {
-        "size": [int(n) for n in rle["size"]],
-        "counts": rle["counts"].decode("ascii"),
-    }
-
-
-def decode_mask(rle: RLE) -> NDArray[np.uint8]:
-    """Unpacks compressed RLE into (H, W), 1 inside and 0 outside."""
-    from pycocotools import mask as coco_mask
-
-    decoded: NDArray[np.uint8] = np.asarray(coco_mask.decode(rle), dtype=np.uint8)
-    return decoded
+from cvtk.io import CocoRLE, atomic_write, decode_mask
+from cvtk.log import for_console
+from cvtk.visual.fonts import writable
+from cvtk.visual.overlays import draw_objects, load_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,54 +51,55 @@ class Result:
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
     bboxes: NDArray[np.float64]
-    masks: list[RLE] | None = None
+    masks: list[CocoRLE] | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels, dtype=np.int64).reshape(-1)
         fixed: dict[str, Any] = {
             "path": Path(self.path),
             "name": self.name or Path(self.path).name,
             "classes": tuple(self.classes),
             "category_ids": tuple(int(i) for i in self.category_ids),
-            "labels": labels,
+            "labels": np.asarray(self.labels, dtype=np.int64).reshape(-1),
             "scores": np.asarray(self.scores, dtype=np.float64).reshape(-1),
             "bboxes": np.asarray(self.bboxes, dtype=np.float64).reshape(-1, 4),
         }
         if self.masks is not None:
-            fixed["masks"] = [
-                {
-                    **m,
-                    "counts": m["counts"].decode("ascii")
-                    if isinstance(m["counts"], bytes)
-                    else m["counts"],
-                }
-                for m in self.masks
-            ]
+            fixed["masks"] = [_text_counts(mask) for mask in self.masks]
         for name, value in fixed.items():
-            object.__setattr__(
-                self, name, value
-            )  # the dataclass is frozen for everybody else
-        lengths = {
-            "labels": len(labels),
-            "scores": len(self.scores),
-            "bboxes": len(self.bboxes),
+            # The only way to set a field of a frozen dataclass, which it is for everybody else.
+            object.__setattr__(self, name, value)
+        self._require_equal_lengths()
+        self._require_known_classes()
+        self._require_masks_of_image_size()
+
+    def _require_equal_lengths(self) -> None:
+        parts: dict[str, Any] = {
+            "labels": self.labels,
+            "scores": self.scores,
+            "bboxes": self.bboxes,
         }
         if self.masks is not None:
-            lengths["masks"] = len(self.masks)
+            parts["masks"] = self.masks
+        lengths = {name: len(part) for name, part in parts.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"{self.path}: parts of unequal length: {lengths}")
-        if len(self.classes) != len(self.category_ids):
+
+    def _require_known_classes(self) -> None:
+        count = len(self.classes)
+        if count != len(self.category_ids):
             raise ValueError(
-                f"{len(self.classes)} classes but {len(self.category_ids)} category ids"
+                f"{count} classes but {len(self.category_ids)} category ids"
             )
-        if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+        if ((self.labels < 0) | (self.labels >= count)).any():
             raise ValueError(
-                f"{self.path}: a label is not an index of the {len(self.classes)} classes"
+                f"{self.path}: a label is not an index of the {count} classes"
             )
+
+    def _require_masks_of_image_size(self) -> None:
+        size = [self.height, self.width]
         for index, mask in enumerate(self.masks or []):
-            if list(mask["size"]) != [self.height, self.width]:
-                size = [self.height, self.width]
+            if list(mask["size"]) != size:
                 raise ValueError(
                     f"{self.path}: mask {index} has size {list(mask['size'])}, not {size}"
                 )
@@ -135,19 +116,16 @@ class Result:
         with_masks: bool = True,
     ) -> Result:
         """A result without objects."""
-        none = np.zeros(0)
-        masks: list[RLE] | None = [] if with_masks else None
-        labels = none.astype(np.int64)
         return cls(
-            path,
-            height,
-            width,
-            tuple(classes),
-            tuple(category_ids),
-            labels,
-            none,
-            none,
-            masks,
+            path=path,
+            height=height,
+            width=width,
+            classes=tuple(classes),
+            category_ids=tuple(category_ids),
+            labels=np.zeros(0, dtype=np.int64),
+            scores=np.zeros(0),
+            bboxes=np.zeros((0, 4)),
+            masks=[] if with_masks else None,
         )
 
     def __len__(self) -> int:
@@ -175,24 +153,21 @@ class Result:
         return [self.classes[label] for label in self.labels]
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.path} ({self.width} x {self.height}): {len(self)} object{'s' * (len(self) != 1)}"
-        ]
-        width = max((len(name) for name in self.names), default=0)
-        for name, score, (x, y, w, h) in zip(
-            self.names, self.scores, self.bboxes, strict=True
-        ):
-            lines.append(
-                f"  {name:<{width}}  {score:.3f}  x {x:.1f}  y {y:.1f}  width {w:.1f}  height {h:.1f}"
-            )
+        count = "1 object" if len(self) == 1 else f"{len(self)} objects"
+        lines = [f"{self.path} ({self.width} x {self.height}): {count}"]
+        longest = max((len(name) for name in self.names), default=0)
+        for i, name in enumerate(self.names):
+            x, y, w, h = self.bboxes[i]
+            place = f"x {x:.1f}  y {y:.1f}  width {w:.1f}  height {h:.1f}"
+            lines.append(f"  {name:<{longest}}  {self.scores[i]:.3f}  {place}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Result {self.path}: {len(self)} objects>"
 
     def print(self) -> None:
-        """Prints the objects, one a line, best first as the model gave them."""
-        print(self)
+        """Prints the objects, one per line, best first as the model gave them."""
+        print(for_console(str(self)))
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The objects as plain dictionaries.
@@ -228,19 +203,64 @@ class Result:
         annotations = []
         for i, label in enumerate(self.labels):
             box = self.bboxes[i].tolist()
-            made: dict[str, Any] = {
+            annotation: dict[str, Any] = {
                 "id": first_id + i,
                 "image_id": image_id,
                 "category_id": self.category_ids[label],
                 "bbox": box,
             }
             if self.masks is not None:
-                made["segmentation"] = self.masks[i]
-                made["area"] = float(coco_mask.area(self.masks[i]))
+                annotation["segmentation"] = self.masks[i]
+                annotation["area"] = float(coco_mask.area(self.masks[i]))
             else:
-                made["area"] = box[2] * box[3]
-            annotations.append({**made, "iscrowd": 0, "score": float(self.scores[i])})
+                annotation["area"] = box[2] * box[3]
+            annotation["iscrowd"] = 0
+            annotation["score"] = float(self.scores[i])
+            annotations.append(annotation)
         return annotations
+
+    def draw(self, image: Image.Image | None = None) -> Image.Image:
+        """Draws the objects on a copy of their image: masks, boxes, class names and scores.
+
+        Args:
+            image: The image as it is seen (EXIF orientation applied); read from `path` where left out.
+
+        Returns:
+            The drawn image, RGB.
+
+        Raises:
+            CvtkError: The image is missing or cannot be read.
+            ValueError: The image has another size than the result.
+        """
+        image = load_image(self.path) if image is None else image
+        size = (self.width, self.height)
+        if image.size != size:
+            raise ValueError(
+                f"{self.path}: the image is {image.size}, the result {size}"
+            )
+        names = self._written_names()
+        texts = [
+            f"{names[label]} {score:.2f}"
+            for label, score in zip(self.labels, self.scores, strict=True)
+        ]
+        masks = None
+        if self.masks is not None:
+            masks = [decode_mask(rle) for rle in self.masks]
+        return draw_objects(
+            image,
+            bboxes=self.bboxes,
+            labels=self.labels,
+            texts=texts,
+            masks=masks,
+            class_names=names,
+        )
+
+    def _written_names(self) -> list[str]:
+        """The class names on one line each; one that no font here can write is replaced by its id."""
+        return [
+            " ".join(name.split()) if writable(name) else f"#{category_id}"
+            for name, category_id in zip(self.classes, self.category_ids, strict=True)
+        ]
 
     def save_to_img(self, target: Path | str, *, force: bool = False) -> Path:
         """Writes the drawn image.
@@ -258,8 +278,8 @@ class Result:
         path = _target(target, self.name, Image.registered_extensions())
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise FileError(f"{path} is the image itself.", "Choose another folder.")
-        picture = draw(load_image(self.path), self)
-        with written_whole(path, force=force) as part:
+        picture = self.draw()
+        with atomic_write(path, force=force) as part:
             picture.save(part, quality=92)
         return path
 
@@ -283,50 +303,21 @@ class Result:
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows: the drawn image, at most 1024 pixels on a side."""
         try:
-            picture = draw(load_image(self.path), self)
-        except CvtkError:
-            return None  # the image has gone; the notebook falls back on the text
+            picture = self.draw()
+        except (CvtkError, ValueError):
+            return None  # the image is gone or another; the notebook falls back on the text
         picture.thumbnail((1024, 1024))
-        buffer = io.BytesIO()
+        buffer = BytesIO()
         picture.save(buffer, format="PNG")
         return buffer.getvalue()
 
 
-def draw(image: Image.Image | NDArray[Any], result: Result) -> Image.Image:
-    """Draws a result on a copy of its image: masks, boxes, class names and scores.
-
-    Args:
-        image: The image as it is seen, a Pillow image or an array (H, W, 3) uint8 in RGB.
-        result: What was found in it; of the same size.
-
-    Returns:
-        The drawn image (RGB).
-
-    Raises:
-        ValueError: The image has another size.
-    """
-    size = (
-        image.size
-        if isinstance(image, Image.Image)
-        else (image.shape[1], image.shape[0])
-    )
-    if size != (result.width, result.height):
-        raise ValueError(
-            f"{result.path}: the image is {size}, the result {(result.width, result.height)}"
-        )
-    # A name that no font here can write is replaced by its category id, which instances.json explains.
-    shown = [
-        " ".join(name.split()) if writable(name) else f"#{category_id}"
-        for name, category_id in zip(result.classes, result.category_ids, strict=True)
-    ]
-    texts = [
-        f"{shown[label]} {score:.2f}"
-        for label, score in zip(result.labels, result.scores, strict=True)
-    ]
-    masks = None if result.masks is None else [decode_mask(rle) for rle in result.masks]
-    return draw_objects(
-        image, bboxes=result.bboxes, labels=result.labels, texts=texts, masks=masks
-    )
+def _text_counts(rle: CocoRLE) -> CocoRLE:
+    """RLE whose counts are text, as JSON takes it; pycocotools gives bytes."""
+    counts = rle["counts"]
+    if isinstance(counts, bytes):
+        counts = counts.decode("ascii")
+    return {**rle, "counts": counts}
 
 
 def _categories(
@@ -347,31 +338,6 @@ def _image(result: Result, image_id: int) -> dict[str, Any]:
     }
 
 
-def coco_document(
-    results: Iterable[Result], classes: Sequence[str], category_ids: Sequence[int]
-) -> dict[str, Any]:
-    """Results of many images as one COCO document; pycocotools loads it, and its annotations as results too.
-
-    Args:
-        results: One for each image.
-        classes: Names of all classes.
-        category_ids: The id of each.
-
-    Returns:
-        `categories`, `images` and `annotations`; ids count from 1.
-    """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, result in enumerate(results, 1):
-        images.append(_image(result, image_id))
-        annotations += result.to_coco(image_id, len(annotations) + 1)
-    return {
-        "categories": _categories(classes, category_ids),
-        "images": images,
-        "annotations": annotations,
-    }
-
-
 def write_instances(
     path: Path | str,
     results: Iterable[Result],
@@ -381,11 +347,13 @@ def write_instances(
     image_ids: Sequence[int] | None = None,
     force: bool = False,
 ) -> int:
-    """Writes what `coco_document` says while the results come in, so that memory stays flat.
+    """Writes results of many images as one COCO document while they come in, so that memory stays flat.
+
+    pycocotools loads it, and its annotations as results too. Ids of annotations count from 1.
 
     Args:
         path: The JSON file; it appears when it is complete.
-        results: One for each image; a generator is read once.
+        results: One per image; a generator is read once.
         classes: Names of all classes.
         category_ids: The id of each.
         image_ids: The id of each image; they count from 1 if left out.
@@ -401,17 +369,17 @@ def write_instances(
     images: list[str] = []
     count = 0
     with (
-        written_whole(path, force=force) as part,
+        atomic_write(path, force=force) as part,
         part.open("w", encoding="utf-8") as file,
     ):
-        file.write(
-            f'{{"categories": {json.dumps(_categories(classes, category_ids))},\n"annotations": ['
-        )
+        categories = json.dumps(_categories(classes, category_ids))
+        file.write(f'{{"categories": {categories},\n"annotations": [')
         for number, result in enumerate(results):
             image_id = image_ids[number] if image_ids else number + 1
             images.append(json.dumps(_image(result, image_id)))
             for annotation in result.to_coco(image_id, count + 1):
-                file.write(("," if count else "") + "\n" + json.dumps(annotation))
+                separator = ",\n" if count else "\n"
+                file.write(separator + json.dumps(annotation))
                 count += 1
         file.write('\n],\n"images": [\n' + ",\n".join(images) + "\n]}\n")
     return count
@@ -420,6 +388,5 @@ def write_instances(
 def _target(target: Path | str, name: str, suffixes: Iterable[str]) -> Path:
     """A file as given, or `name` in a folder; what ends like a file of this kind is one."""
     path = Path(target)
-    return (
-        path if path.suffix.lower() in suffixes and not path.is_dir() else path / name
-    )
+    is_a_file = path.suffix.lower() in suffixes and not path.is_dir()
+    return path if is_a_file else path / name

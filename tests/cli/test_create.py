@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cvtk.cli import main
-from cvtk.scaffold import render
+from cvtk.scripts.create import render
 
 
 def create(*arguments):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import click
 import pytest
@@ -108,3 +111,81 @@ def test_version():
     result = CliRunner().invoke(main, ["--version"], prog_name="cvtk")
     assert result.exit_code == 0
     assert result.output.startswith("cvtk, version 0.")
+
+
+def run(*arguments, **surroundings):
+    """The command in a process of its own."""
+    code = "from cvtk.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **surroundings},
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path):
+    code = "from cvtk.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "demo", "--data-only", "--output", tmp_path],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: No space left on device.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_system_refuses_is_one_line_that_names_the_file(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+
+    @click.command()
+    def command():
+        (blocked / "result.txt").write_text("")
+
+    name = "a_command_that_forgets_about_errors"
+    module = types.ModuleType(name)
+    module.command = command
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(COMMANDS, name, (name, "Writes a file."))
+    result = CliRunner().invoke(main, [name])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {blocked / 'result.txt'}: Not a directory. "
+        "Check the path, its permissions and the space on the disk.\n"
+    )
+
+
+def test_a_name_with_an_escape_does_not_steer_the_terminal(tmp_path):
+    folder = tmp_path / "a\x1b[31mred"
+    folder.mkdir()
+    (folder / "label.txt").write_text("mine")
+    done = run("demo", "--output", folder)
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr and r"\x1b[31mred" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"PYTHONOPTIMIZE": "2"},
+    ],
+    ids=str,
+)
+def test_surroundings_do_no_harm(tmp_path, surroundings):
+    folder = tmp_path / "Blüte 花"
+    done = run("demo", "--data-only", "--output", folder, **surroundings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (folder / "label.txt").is_file()
+    done = run("demo", "--output", folder, **surroundings)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ") and "already holds" in done.stderr
+    assert run("data", "--help", **surroundings).returncode == 0

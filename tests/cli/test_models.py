@@ -25,7 +25,7 @@ def test_table_is_sorted_and_says_what_it_leaves_out():
     lines = run("mask", "rcnn", "r50", "--limit", "3").splitlines()
     assert (
         " ".join(lines[0].split())
-        == "name family mask AP box AP M params memory GB epochs weights"
+        == "name family mask AP box AP M params GB, batch 4 epochs weights"
     )
     assert len(lines) == 5 and "more: narrow the search" in lines[4]
 
@@ -52,3 +52,14 @@ def test_nothing_found_is_an_error_with_a_way_out():
     assert "Did you mean 'solo'" in run("solx", code=1)
     assert "No model fits" in run("solov2", "--max-memory", "0.1", code=1)
     assert "Which model?" in run("info", code=2)
+
+
+def test_memory_is_estimated_for_the_batch_that_is_asked_for():
+    # published: 18.4 GB for 32 images per step
+    assert "18.4 GB for 32 images" in run("info", "rtmdet-ins_tiny")
+    for batch, memory in (("4", "2.3"), ("2", "1.1")):
+        header, row, *_ = run(
+            "rtmdet-ins_tiny", "--max-memory", "5", "--batch-size", batch
+        ).splitlines()
+        assert f"GB, batch {batch}" in header
+        assert row.startswith("rtmdet-ins_tiny") and f" {memory} " in row

@@ -16,7 +16,7 @@ from mmengine.runner import set_random_seed
 from cvtk.config import DEFAULTS, walk
 from cvtk.engine.build import build_config
 from cvtk.errors import ModelError
-from cvtk.scaffold import render
+from cvtk.scripts.create import render
 
 RTMDET_INS = "rtmdet-ins_tiny_8xb32-300e_coco"
 MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"

@@ -13,7 +13,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from mmengine.config import Config
 
-from cvtk.config import MODELS
+from cvtk.options import DEFAULT_MODELS as MODELS
 from cvtk.errors import ModelError
 from cvtk.model import create_model
 

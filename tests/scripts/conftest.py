@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 BASES = {
     "segm": "rtmdet-ins_tiny_8xb32-300e_coco",

@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
 

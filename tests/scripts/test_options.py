@@ -11,7 +11,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.config import DEFAULTS
 from cvtk.model import Model, create_model
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 KINDS = [(task, mode) for task in ("segm", "det") for mode in ("helper", "vanilla")]
 COMMANDS = {

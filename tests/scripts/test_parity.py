@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from cvtk.config import DEFAULTS
 from cvtk.engine.build import build_config
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 # One for each thing that a configuration may have: what it counts in, mixes, repeats, freezes.
 SEGM = {

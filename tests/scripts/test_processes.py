@@ -20,7 +20,7 @@ import torch
 
 from cvtk.engine.weights import read_weights
 from cvtk.model import create_model
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 # No randomness but the order of the images, and no statistics of a batch: what two
 # processes learn from two images each is then what one learns from the four. (FCOS

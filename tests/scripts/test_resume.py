@@ -17,7 +17,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import torch
 
 from cvtk.engine.weights import read_weights
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet_tiny_8xb32-300e_coco"
 EPOCHS = 5

@@ -17,7 +17,7 @@ from pycocotools.mask import area as mask_area
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.engine.weights import read_weights
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 pytestmark = pytest.mark.train
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from cvtk.scaffold import create_script
+from cvtk.scripts.create import create_script
 
 DRIVER = """\
 import multiprocessing

@@ -1,15 +1,18 @@
-"""The command line: a lazy group, and one small module a command."""
+"""The command line: a lazy group, and one small module per command."""
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from typing import Any
 
 import click
 
-from cvtk.errors import CvtkError
+from cvtk.errors import CvtkError, FileError, did_you_mean
+from cvtk.log import show_messages
 
 # command -> (module, one line for --help); the module is imported when the command runs.
 COMMANDS = {
@@ -43,12 +46,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggests the nearest command for a misspelt one."""
-        from cvtk.errors import did_you_mean
-
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(
-                f"No such command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}".strip()
-            )
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}. {hint}".strip())
         return super().resolve_command(ctx, args)
 
     def format_commands(
@@ -62,13 +62,26 @@ class LazyGroup(click.Group):
         """The one place where an error for the user becomes a line on stderr and exit code 1."""
         try:
             return super().invoke(ctx)
-        except CvtkError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(
-                f"{click.style('Error:', fg='red', bold=True)} {error}", err=True
-            )
+        except (CvtkError, OSError) as error:
+            reader_has_gone = getattr(error, "errno", None) == errno.EPIPE
+            if ctx.params.get("debug") or reader_has_gone:
+                raise  # click ends quietly where `cvtk models | head` has seen enough
+            label = click.style("Error:", fg="red", bold=True)
+            click.echo(f"{label} {_for_user(error)}", err=True)
             ctx.exit(1)
+
+
+def _for_user(error: CvtkError | OSError) -> CvtkError:
+    """The error as one line that names the file; the system's own names only what failed."""
+    if isinstance(error, CvtkError):
+        return error
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return FileError(f"{reason}.", "Check the disk and the permissions.")
+    return FileError(
+        f"{error.filename}: {reason}.",
+        "Check the path, its permissions and the space on the disk.",
+    )
 
 
 @click.group(
@@ -83,6 +96,7 @@ def main(debug: bool) -> None:
     # https://no-color.org: any non-empty value turns colour off.
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
-    sys.stdout.reconfigure(errors="replace") if hasattr(
-        sys.stdout, "reconfigure"
-    ) else None
+    # A terminal that lacks a letter of a class name gets a question mark, not an error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    show_messages()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cvtk.config import MODELS
+from cvtk.options import DEFAULT_MODELS
 
 
 @click.command(
@@ -24,7 +24,7 @@ Example:
 )
 @click.option(
     "--task",
-    type=click.Choice(list(MODELS)),
+    type=click.Choice(list(DEFAULT_MODELS)),
     required=True,
     help="segm: masks and boxes; det: boxes.",
 )
@@ -37,7 +37,7 @@ Example:
 @click.option("--force", is_flag=True, help="Replace a script that exists.")
 def command(script: Path, task: str, model: str, vanilla: bool, force: bool) -> None:
     """Write a standalone script that trains, evaluates and infers."""
-    from cvtk.scaffold import create_script
+    from cvtk.scripts.create import create_script
 
     create_script(script, task, model, vanilla=vanilla, force=force)
     click.echo(f"Wrote {script}. See: python {script} train --help")

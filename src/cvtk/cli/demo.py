@@ -38,4 +38,4 @@ def command(output: Path, seed: int, data_only: bool, force: bool) -> None:
         files = make_demo(output, seed=seed, force=force)
         click.echo(f"{files.label}\n{files.train}\n{files.valid}\n{files.test}")
     else:
-        run_demo(output, seed=seed, force=force, say=click.echo)
+        run_demo(output, seed=seed, force=force, show=click.echo)

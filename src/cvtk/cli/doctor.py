@@ -7,6 +7,7 @@ import json
 import click
 
 from cvtk import doctor
+from cvtk.cli.tables import table
 
 _COLOURS = {"ok": "green", "note": "yellow", "fail": "red"}
 
@@ -30,15 +31,24 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(doctor.report(results), indent=2))
         ctx.exit(0 if trains else 1)
-    width = max(len(r.name) for r in results)
-    for result in results:
-        status = click.style(f"{result.status:<4}", fg=_COLOURS[result.status])
-        click.echo(f"{status}  {result.name:<{width}}  {result.detail}")
-        if result.remedy:
-            click.echo(f"{'':<{width + 8}}-> {result.remedy}")
+    click.echo(_report(results))
     if trains:
         click.echo("\nTraining works here.")
     else:
         broken = ", ".join(r.name for r in results if r.status == "fail")
         click.echo(f"\nTraining does not work here yet: mend {broken}, from the top.")
     ctx.exit(0 if trains else 1)
+
+
+def _report(results: list[doctor.Check]) -> str:
+    """One line per check, its status in colour, and what to do below it."""
+    rows = []
+    for result in results:
+        rows.append((result.status, result.name, result.detail))
+        if result.remedy:
+            rows.append(("", "", f"-> {result.remedy}"))
+    lines = []
+    for (status, *_), line in zip(rows, table(rows).splitlines(), strict=True):
+        coloured = click.style(status, fg=_COLOURS[status]) if status else ""
+        lines.append(coloured + line.removeprefix(status))
+    return "\n".join(lines)

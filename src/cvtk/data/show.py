@@ -41,7 +41,7 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         FileError: The image is missing.
         DataError: It cannot be read.
     """
-    from cvtk.drawing import draw_objects
+    from cvtk.visual.overlays import draw_objects
 
     pixels = read_image(resolve(dataset.folder, image.file_name))
     height, width = pixels.shape[:2]

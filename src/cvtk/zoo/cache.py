@@ -6,34 +6,32 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from cvtk import __version__
+from cvtk.errors import FileError
+from cvtk.io import atomic_write, read_text
 
 
 def cache_folder() -> Path:
-    """The folder for what cvtk may forget: `$XDG_CACHE_HOME/cvtk`, or the platform's own place.
+    """The platform's own folder for what cvtk may forget, such as `~/.cache/cvtk`.
 
     Raises:
-        RuntimeError: The user has no home folder.
+        FileError: The user has no home folder.
     """
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "cvtk"
-    if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-            / "cvtk"
-            / "Cache"
-        )
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "cvtk"
-    return Path.home() / ".cache" / "cvtk"
+    try:
+        folder = platformdirs.user_cache_path("cvtk", appauthor=False)
+    except RuntimeError:
+        folder = Path()
+    if not folder.is_absolute():  # older platformdirs leave a ~ that stands for nothing
+        raise FileError("There is no home folder for the cache.", "Set HOME.")
+    return folder
 
 
-def key_of(root: Path) -> str:
+def cache_key(root: Path) -> str:
     """Names one state of one MMDetection, and the cvtk that reads it.
 
     Args:
@@ -45,39 +43,33 @@ def key_of(root: Path) -> str:
             version = importlib.metadata.version(distribution)
             break
     # In source checkouts, of MMDetection or of cvtk, files change while the version stays.
-    watched = [
-        root / "model-index.yml",
-        root / "configs",
-        *Path(__file__).parent.glob("*.*"),
-    ]
-    changed = max(p.stat().st_mtime_ns for p in watched if p.exists())
+    own_files = Path(__file__).parent.glob("*.*")
+    watched = [root / "model-index.yml", root / "configs", *own_files]
+    changed = max(path.stat().st_mtime_ns for path in watched if path.exists())
     return f"cvtk {__version__} | mmdet {version} | {root} | {changed}"
 
 
-def load(key: str) -> list[dict[str, Any]] | None:
-    """What was saved under a key.
-
-    Returns:
-        The items, or None where there are none or the file is damaged.
-    """
+def load(key: str) -> Any:
+    """What was saved under a key, as JSON gives it; None where there is nothing, or the file is damaged."""
     try:
-        content = json.loads(_file(key).read_text(encoding="utf-8"))
-        items = content["items"] if content["key"] == key else None
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        content = json.loads(read_text(_file(key)))
+    except (FileError, ValueError, RecursionError):
         return None
-    return items if isinstance(items, list) else None
+    if not isinstance(content, dict) or content.get("key") != key:
+        return None
+    return content.get("items")
 
 
 def save(key: str, items: list[dict[str, Any]]) -> None:
     """Saves items under a key; a folder that cannot be written is no error, it only costs time."""
-    with contextlib.suppress(OSError, RuntimeError):
-        path = _file(key)
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps({"key": key, "items": items}), encoding="utf-8")
-        beside.replace(path)
+    with (
+        contextlib.suppress(FileError),
+        atomic_write(_file(key), force=True) as part,
+    ):
+        part.write_text(json.dumps({"key": key, "items": items}), encoding="utf-8")
 
 
 def _file(key: str) -> Path:
-    # One file an installation, so that two environments do not take turns at overwriting it.
-    return cache_folder() / f"zoo-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    # One file per installation, so that two environments do not take turns at overwriting it.
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_folder() / f"zoo-{digest[:16]}.json"

@@ -1,4 +1,4 @@
-"""Finds architectures by name, by parts of a name and by what a user calls them."""
+"""Finds architectures by name, by a part of the name, and by what people call them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cvtk.errors import InstallError, ModelError, did_you_mean
-from cvtk.zoo.index import Entry, catalogue, everything
+from cvtk.io import is_file, read_bytes
+from cvtk.zoo.index import Entry, all_entries, catalogue
 
 TASK_WORDS = {"segm": "instance segmentation", "det": "object detection"}
 
@@ -19,6 +20,10 @@ _WORDS = {
     r"[_-]ws[_-]": "weight standardization",
     r"[_-]gn[_-]": "group normalization",
 }
+
+
+# What the configuration of a model with masks contains.
+_MASK_PARTS = r"mask_head|with_mask|mask_feature"
 
 
 def find(model: str, task: str | None = None) -> Entry:
@@ -35,44 +40,44 @@ def find(model: str, task: str | None = None) -> Entry:
         ModelError: No model, more than one, or one for another task; the message names the near ones.
         InstallError: MMDetection is not installed.
     """
-    path = Path(model).expanduser()
-    if path.suffix == ".py" and path.is_file():
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError:  # `~name` of nobody
+        path = Path(model)
+    if path.suffix == ".py" and is_file(path):
         return _of_file(path.resolve(), task)
     if path.suffix == ".py" and len(path.parts) > 1:
         raise ModelError(
             f"There is no configuration file {model}.",
             "Check the path given as --model.",
         )
-    entries = everything()
     wanted = model.strip().removesuffix(".py")
-    squeezed = _squeeze(wanted)
-    if not squeezed:
+    letters = _letters(wanted)
+    if not letters:
         raise ModelError(f"{model!r} names no model.", _browse(task))
-    exact = [e for e in entries if wanted in (e.name, *e.aliases)]
-    exact = exact or [
-        e for e in entries if squeezed in map(_squeeze, (e.name, *e.aliases))
-    ]
+    entries = all_entries()
+    exact = [entry for entry in entries if wanted in _names(entry)]
+    if not exact:
+        exact = [e for e in entries if letters in map(_letters, _names(e))]
     if exact:
         return _for_task(exact, task, model)
     possible = [e for e in entries if e.task != "other" and task in (None, e.task)]
-    # Files outside the index are seldom meant by half a name: only where nothing else has it.
-    for group in (
-        [e for e in possible if e.listed],
-        [e for e in possible if not e.listed],
-    ):
-        sharing = [
-            e
-            for e in group
-            if any(squeezed in _squeeze(n) for n in (e.name, *e.aliases))
-        ]
-        if len(sharing) == 1:
-            return sharing[0]
-        if sharing:
-            raise ModelError(
-                f"{len(sharing)} models share the name {model!r}: {_some(sharing)}.",
-                _browse(task, wanted),
-            )
+    sharing = [e for e in possible if any(letters in _letters(n) for n in _names(e))]
+    # Files outside the index are seldom meant by a part of a name: only where nothing else has it.
+    sharing = [entry for entry in sharing if entry.listed] or sharing
+    if len(sharing) == 1:
+        return sharing[0]
+    if sharing:
+        raise ModelError(
+            f"{len(sharing)} models share the name {model!r}: {_some(sharing)}.",
+            _browse(task, wanted),
+        )
     raise ModelError(f"There is no model {model!r}.", _hint(model, possible, task))
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    """All names that mean an entry."""
+    return (entry.name, *entry.aliases)
 
 
 def search(
@@ -81,6 +86,7 @@ def search(
     family: str | None = None,
     max_params: float | None = None,
     max_memory: float | None = None,
+    batch_size: int = 4,
 ) -> list[Entry]:
     """The models of the catalogue that fit.
 
@@ -90,7 +96,9 @@ def search(
         task: `segm` or `det`.
         family: Part of the family's name.
         max_params: Most parameters, in millions; a model whose number is unknown does not fit.
-        max_memory: Most GPU memory in GB that the published training took; unknown does not fit.
+        max_memory: Most GPU memory in GB for training, estimated from the published training; a model of
+            which it is unknown does not fit.
+        batch_size: Images per step that `max_memory` is meant for.
 
     Returns:
         Entries, best mask AP (segmentation), then best box AP (detection) first; among them those first whose
@@ -99,47 +107,47 @@ def search(
     Raises:
         InstallError: MMDetection is not installed.
     """
-    whole = _squeeze(query)
+    whole = _letters(query)
     # "Mask R-CNN C4" is three words; "MaskRCNN-ResNet50-FPN" is three as well, only joined in another way.
     readings = [
-        [_squeeze(w) for w in re.split(cut, query) if _squeeze(w)]
+        [_letters(w) for w in re.split(cut, query) if _letters(w)]
         for cut in (r"[\s,]+", r"[\s,_-]+")
     ]
-    found = []
-    # Files that the index leaves out have no figures; who names them shall still find them.
-    unlisted = (
-        [e for e in everything() if not e.listed and e.task != "other"] if whole else []
-    )
-    for entry in [*catalogue(), *unlisted]:
-        text = _text(entry)
-        if (
+
+    def fits(entry: Entry) -> bool:
+        text, memory = _searchable(entry), entry.memory_with(batch_size)
+        return (
             (whole in text or any(all(w in text for w in words) for words in readings))
             and task in (None, entry.task)
-            and (family is None or _squeeze(family) in _squeeze(entry.family))
-            and (
-                max_params is None
-                or (entry.params is not None and entry.params <= max_params)
-            )
-            and (
-                max_memory is None
-                or (entry.memory_gb is not None and entry.memory_gb <= max_memory)
-            )
-        ):
-            found.append(entry)
+            and (family is None or _letters(family) in _letters(entry.family))
+            and _at_most(entry.params, max_params)
+            and _at_most(memory, max_memory)
+        )
+
+    found = [entry for entry in catalogue() if fits(entry)]
+    if whole:
+        # Of files that the index leaves out no AP is known; who names them shall still find them.
+        unlisted = [e for e in all_entries() if not e.listed and e.task != "other"]
+        found += [entry for entry in unlisted if fits(entry)]
     # "Mask R-CNN" is part of "Cascade Mask R-CNN" too: what bears just this name comes first.
     return sorted(
         found,
-        key=lambda e: whole not in (_squeeze(e.family), _squeeze(e.name.split("_")[0])),
+        key=lambda e: whole not in (_letters(e.family), _letters(e.name.split("_")[0])),
     )
 
 
-def _squeeze(text: str) -> str:
-    """Letters and digits alone, in lower case: `Mask R-CNN` and `mask-rcnn` become the same."""
+def _at_most(value: float | None, limit: float | None) -> bool:
+    """Whether a value keeps a limit; without a limit every one does, and an unknown one keeps none."""
+    return limit is None or (value is not None and value <= limit)
+
+
+def _letters(text: str) -> str:
+    """The letters and digits alone, in lower case: `Mask R-CNN` and `mask-rcnn` become the same."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-def _text(entry: Entry) -> str:
-    """All that an entry may be looked for by, squeezed, in one line."""
+def _searchable(entry: Entry) -> str:
+    """All that an entry may be looked for by, letters and digits alone, in one line."""
     name = f"_{entry.name}_"
     usual = [
         _BACKBONES[kind] + depth
@@ -147,7 +155,7 @@ def _text(entry: Entry) -> str:
     ]
     usual += [words for pattern, words in _WORDS.items() if re.search(pattern, name)]
     parts = (entry.name, entry.family, entry.config.parent.name, *entry.aliases, *usual)
-    return " ".join(_squeeze(p) for p in parts)
+    return " ".join(_letters(p) for p in parts)
 
 
 def _for_task(entries: list[Entry], task: str | None, model: str) -> Entry:
@@ -165,27 +173,25 @@ def _for_task(entries: list[Entry], task: str | None, model: str) -> Entry:
             return dataclasses.replace(entry, task=task or entry.task)
         if task in (None, entry.task):
             return entry
-    entry = trained[0]
-    assert task is not None
+    asked, own = str(task), trained[0].task  # without a task the first would have done
+    near = [entry for entry in catalogue() if entry.task == asked]
     raise ModelError(
-        f"{model} is a model for {TASK_WORDS[entry.task]}, not for {TASK_WORDS[task]}.",
-        f"Use --task {entry.task}. {_hint(model, [e for e in catalogue() if e.task == task], task)}",
+        f"{model} is a model for {TASK_WORDS[own]}, not for {TASK_WORDS[asked]}.",
+        f"Use --task {own}. {_hint(model, near, task)}",
     )
 
 
 def _of_file(path: Path, task: str | None) -> Entry:
     """A configuration file of the user's own, or one of MMDetection's by its path."""
     try:
-        for entry in everything():
+        for entry in all_entries():
             if entry.config.samefile(path) and task in (None, entry.task):
                 return entry
     except (InstallError, OSError):
         pass  # the file is there: reading it is another step's work
-    guess = "det"
-    if "mask" in path.stem or re.search(
-        r"mask_head|with_mask|mask_feature", path.read_text("utf-8", "replace")
-    ):
-        guess = "segm"
+    text = read_bytes(path).decode("utf-8", "replace")
+    has_masks = "mask" in path.stem or re.search(_MASK_PARTS, text)
+    guess = "segm" if has_masks else "det"
     return Entry(path.stem, path.parent.name, task or guess, path, listed=False)
 
 
@@ -199,10 +205,9 @@ def _hint(model: str, entries: Iterable[Entry], task: str | None) -> str:
         return (
             f"{known.name} exists only in Paddle; near it in mask AP and size: {near}."
         )
-    names = [e.name for e in entries]
-    close = did_you_mean(model, names) or did_you_mean(
-        model.lower().replace(" ", "-"), names
-    )
+    names = [entry.name for entry in entries]
+    as_written = did_you_mean(model, names)
+    close = as_written or did_you_mean(model.lower().replace(" ", "-"), names)
     return f"{close} {_browse(task)}".strip()
 
 
@@ -213,9 +218,9 @@ def _some(entries: list[Entry]) -> str:
 
 
 def _browse(task: str | None, query: str = "") -> str:
-    words = [
-        "cvtk models",
-        *([f"--task {task}"] if task else []),
-        *([f'"{query}"'] if query else []),
-    ]
+    words = ["cvtk models"]
+    if task:
+        words.append(f"--task {task}")
+    if query:
+        words.append(f'"{query}"')
     return f"See all with: {' '.join(words)}"

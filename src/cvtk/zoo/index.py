@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,13 @@ class Entry:
         weights_url: Address of the published checkpoint, None where there is none.
         mask_ap: Published mask AP on `dataset` in per cent, None where unknown.
         box_ap: Published box AP on `dataset` in per cent, None where unknown.
-        memory_gb: GPU memory in GB that the published training took (its batch and image size), if stated.
+        memory_gb: GPU memory in GB that the published training took, with its `images_per_gpu` and image
+            size; None where unknown.
         params: Parameters in millions, None where unknown.
         epochs: Epochs of the published training, None where unknown or counted in iterations.
         paper_title: Title of the paper, `""` where unknown.
         paper_url: Address of the paper, `""` where unknown.
-        dataset: The data set of the figures, e.g. `COCO` or `LVIS v1`.
+        dataset: The data set that AP is measured on, e.g. `COCO` or `LVIS v1`.
         aliases: Other names that mean this entry (MMDetection's index and file names differ at places).
         listed: Whether MMDetection's index lists it; otherwise only the file is known and `task` is a guess.
     """
@@ -66,56 +68,76 @@ class Entry:
 
     @property
     def ap(self) -> float | None:
-        """The figure that ranks it, in per cent: mask AP for `segm`, box AP otherwise."""
+        """The AP that ranks it, in per cent: mask AP for `segm`, box AP otherwise."""
         return self.mask_ap if self.task == "segm" else self.box_ap
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON takes them."""
         return {**vars(self), "config": str(self.config), "aliases": list(self.aliases)}
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Entry:
-        """The entry that `to_dict` gave the fields of."""
-        return cls(
-            **{
-                **fields,
-                "config": Path(fields["config"]),
-                "aliases": tuple(fields["aliases"]),
-            }
-        )
+    @property
+    def images_per_gpu(self) -> int:
+        """Images per step on each GPU in the published training: 32 for `8xb32` in the name, else 2.
+
+        Names leave `8xb2` out, which is MMDetection's usual schedule.
+        """
+        stated = re.search(r"\d+xb(\d+)", self.name)
+        return int(stated[1]) if stated else 2
+
+    def memory_with(self, batch_size: int) -> float | None:
+        """GPU memory in GB with so many images per step, in proportion to the published figure.
+
+        A rough figure, a little too large for larger batches: what the weights take does not grow.
+        """
+        if self.memory_gb is None:
+            return None
+        return self.memory_gb / self.images_per_gpu * batch_size
+
+
+def entries_of(items: Any) -> tuple[Entry, ...]:
+    """The entries that `to_dict` gave the items of, checked field by field.
+
+    Raises:
+        ValueError: The items are something else.
+    """
+    import msgspec
+
+    def to_path(kind: type, value: Any) -> Any:
+        if kind is Path and isinstance(value, str):
+            return Path(value)
+        raise ValueError(f"not a {kind.__name__}: {value!r}")
+
+    return msgspec.convert(items, tuple[Entry, ...], dec_hook=to_path)
 
 
 def catalogue() -> list[Entry]:
     """All instance segmentation and detection models that MMDetection's index lists.
 
     Returns:
-        Entries sorted by mask AP (segmentation first), then box AP; those without figures last.
+        Entries sorted by mask AP (segmentation first), then box AP; those without AP come last.
 
     Raises:
         InstallError: MMDetection is not installed, or has no configuration files.
     """
-    entries = [e for e in everything() if e.listed and e.task != "other"]
+    entries = [e for e in all_entries() if e.listed and e.task != "other"]
     return sorted(entries, key=lambda e: (e.task != "segm", -(e.ap or 0.0), e.name))
 
 
 @functools.lru_cache(maxsize=1)
-def everything() -> tuple[Entry, ...]:
+def all_entries() -> tuple[Entry, ...]:
     """All configuration files of the installed MMDetection, also those that cvtk does not train.
 
     Raises:
         InstallError: MMDetection is not installed, or has no configuration files.
     """
     root = _root()
-    key = cache.key_of(root)
-    stored = cache.load(key)
-    if stored is not None:
-        try:
-            return tuple(Entry.from_dict(fields) for fields in stored)
-        except (KeyError, TypeError):
-            pass  # another version of cvtk wrote it
-    entries = tuple(read_index(root))
-    cache.save(key, [e.to_dict() for e in entries])
-    return entries
+    key = cache.cache_key(root)
+    try:
+        return entries_of(cache.load(key))
+    except ValueError:  # nothing is stored, or it is damaged
+        entries = tuple(read_index(root))
+        cache.save(key, [entry.to_dict() for entry in entries])
+        return entries
 
 
 def read_index(root: Path) -> list[Entry]:
@@ -125,20 +147,17 @@ def read_index(root: Path) -> list[Entry]:
         root: Folder that holds `model-index.yml` and `configs/` (mmdet's `.mim`, or a source checkout).
 
     Returns:
-        One entry a configuration file, listed ones first.
+        One entry per configuration file, listed ones first.
     """
-    files = {
-        p
-        for p in sorted((root / "configs").rglob("*.py"))
-        if not _NOT_MODELS & set(p.parts)
-    }
+    found = sorted((root / "configs").rglob("*.py"))
+    files = [path for path in found if not _NOT_MODELS & set(path.parts)]
     by_stem: dict[str, list[Path]] = {}
-    for path in sorted(files):
+    for path in files:
         by_stem.setdefault(path.stem, []).append(path)
     params = _known_params()
     entries: dict[Path, Entry] = {}
     for metafile, model, collection in _models(root):
-        config = _config_of(model, metafile, root, files, by_stem)
+        config = _config_of(model, metafile, root, by_stem)
         if config is None:
             continue
         entry = _entry(model, collection, config, params)
@@ -147,7 +166,8 @@ def read_index(root: Path) -> list[Entry]:
         if old is None or (old.weights_url is None and entry.weights_url is not None):
             entries[config] = entry
     listed = list(entries.values())
-    return listed + [_unlisted(p, listed, params) for p in sorted(files - set(entries))]
+    others = [path for path in files if path not in entries]
+    return listed + [_unlisted(path, listed, params) for path in others]
 
 
 def _root() -> Path:
@@ -170,29 +190,33 @@ def _root() -> Path:
 
 def _models(root: Path) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
     """Yields (metafile, model, its collection) for each model that the index lists."""
-    index = _yaml(root / "model-index.yml")
-    imports = index.get("Import", []) if isinstance(index, dict) else []
+    index = _mapping(_yaml(root / "model-index.yml"))
+    metafiles = [root / str(name) for name in _items(index.get("Import"))]
     # Without an index, which some source trees lack, the metafiles still tell all.
-    metafiles = [root / name for name in imports] or sorted(
-        (root / "configs").rglob("metafile.yml")
-    )
-    for metafile in metafiles:
+    for metafile in metafiles or sorted((root / "configs").rglob("metafile.yml")):
         content = _yaml(metafile)
         # Most metafiles have Collections and Models, some are the bare list of models.
-        models = content.get("Models") if isinstance(content, dict) else content
-        collections = (
-            content.get("Collections") if isinstance(content, dict) else None
-        ) or []
-        by_name = {
-            c["Name"]: c for c in collections if isinstance(c, dict) and "Name" in c
-        }
-        for model in models or []:
-            if isinstance(model, dict) and "Name" in model and "Config" in model:
-                own = by_name.get(
-                    str(model.get("In Collection")),
-                    collections[0] if collections else {},
-                )
-                yield metafile, model, own if isinstance(own, dict) else {}
+        models = (
+            content if isinstance(content, list) else _mapping(content).get("Models")
+        )
+        collections = _items(_mapping(content).get("Collections"))
+        named = {str(_mapping(c).get("Name")): _mapping(c) for c in collections}
+        first = _mapping(collections[0]) if collections else {}
+        for model in map(_mapping, _items(models)):
+            if "Name" in model and "Config" in model:
+                yield metafile, model, named.get(str(model.get("In Collection")), first)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A mapping of a metafile; an empty one where something else stands in its place."""
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    """A list of a metafile; a single item counts as a list of one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _yaml(path: Path) -> Any:
@@ -210,19 +234,15 @@ def _config_of(
     model: dict[str, Any],
     metafile: Path,
     root: Path,
-    files: set[Path],
     by_stem: dict[str, list[Path]],
 ) -> Path | None:
     """The configuration file a metafile means; several of them name it by an old or an encoded path."""
-    stated = unquote(str(model["Config"]))
-    for path in (
-        root / stated,
-        metafile.parent / stated,
-        metafile.parent / Path(stated).name,
-    ):
-        if path in files:
+    stated = Path(unquote(str(model["Config"])))
+    same_stem = by_stem.get(stated.stem, [])
+    folder = metafile.parent
+    for path in (root / stated, folder / stated, folder / stated.name):
+        if path in same_stem:
             return path
-    same_stem = by_stem.get(Path(stated).stem, [])
     return same_stem[0] if len(same_stem) == 1 else None
 
 
@@ -232,46 +252,53 @@ def _entry(
     config: Path,
     params: dict[str, float],
 ) -> Entry:
-    meta = model.get("Metadata") or {}
-    results = [r for r in model.get("Results") or [] if isinstance(r, dict)]
-    tasks = {r.get("Task") for r in results}
-    metrics = {k: v for r in results for k, v in (r.get("Metrics") or {}).items()}
-    if tasks <= {"Object Detection", "Instance Segmentation"} and tasks:
-        task = "segm" if "Instance Segmentation" in tasks else "det"
-        task = _SURE_TASKS.get(config.stem.split("_")[0], task)
-    else:
-        task = "other"
-    weights = model.get("Weights")
-    weights = weights[0] if isinstance(weights, list) and weights else weights
-    paper = model.get("Paper") or collection.get("Paper") or {}
-    paper = paper[0] if isinstance(paper, list) else paper
-    paper = paper if isinstance(paper, dict) else {"URL": paper}
-    name = str(model["Name"]).removesuffix(".py")
-    family = str(
-        model.get("In Collection") or collection.get("Name") or config.parent.name
-    )
-    for (coarse, start), finer in _FINER_FAMILIES.items():
-        if family == coarse and config.stem.startswith(start):
-            family = finer
-    aliases = [name, *(str(a) for a in model.get("Alias") or [])]
+    """What a metafile says of a model."""
+    meta = _mapping(model.get("Metadata"))
+    results = [_mapping(result) for result in _items(model.get("Results"))]
+    metrics: dict[str, Any] = {}
+    for result in results:
+        metrics |= _mapping(result.get("Metrics"))
+    task = _task_of(config, {result.get("Task") for result in results})
+    paper = (_items(model.get("Paper")) or _items(collection.get("Paper")) or [{}])[0]
+    if not isinstance(paper, dict):
+        paper = {"URL": paper}
+    weights = str((_items(model.get("Weights")) or [""])[0])
+    epochs = _number(meta.get("Epochs"))
+    names = [str(model["Name"]).removesuffix(".py")]
+    names += [str(alias) for alias in _items(model.get("Alias"))]
+    aliases = dict.fromkeys(name for name in names if name != config.stem)
     return Entry(
         name=config.stem,
-        family=family,
+        family=_family_of(model, collection, config),
         task=task,
         config=config,
-        weights_url=weights
-        if isinstance(weights, str) and weights.startswith("http")
-        else None,
+        weights_url=weights if weights.startswith("http") else None,
         mask_ap=_number(metrics.get("mask AP")) if task == "segm" else None,
         box_ap=_number(metrics.get("box AP")),
         memory_gb=_number(meta.get("Training Memory (GB)")),
         params=params.get(config.stem),
-        epochs=int(meta["Epochs"]) if _number(meta.get("Epochs")) else None,
+        epochs=int(epochs) if epochs else None,
         paper_title=str(paper.get("Title") or ""),
         paper_url=str(paper.get("URL") or ""),
         dataset=str(results[-1].get("Dataset") or "") if results else "",
-        aliases=tuple(dict.fromkeys(a for a in aliases if a != config.stem)),
+        aliases=tuple(aliases),
     )
+
+
+def _task_of(config: Path, stated: set[Any]) -> str:
+    """`segm`, `det` or `other`, from the tasks that a metafile states results for."""
+    if not stated or not stated <= {"Object Detection", "Instance Segmentation"}:
+        return "other"
+    task = "segm" if "Instance Segmentation" in stated else "det"
+    return _SURE_TASKS.get(config.stem.split("_")[0], task)
+
+
+def _family_of(model: dict[str, Any], collection: dict[str, Any], config: Path) -> str:
+    stated = model.get("In Collection") or collection.get("Name") or config.parent.name
+    for (coarse, start), finer in _FINER_FAMILIES.items():
+        if stated == coarse and config.stem.startswith(start):
+            return finer
+    return str(stated)
 
 
 def _unlisted(config: Path, listed: list[Entry], params: dict[str, float]) -> Entry:
@@ -289,19 +316,14 @@ def _unlisted(config: Path, listed: list[Entry], params: dict[str, float]) -> En
 
 
 def _number(value: object) -> float | None:
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else None
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
 
 
 def _known_params() -> dict[str, float]:
     """Parameters in millions by configuration stem: counted, since metafiles do not say them."""
-    try:
-        table = json.loads(
-            (Path(__file__).parent / "params.json").read_text(encoding="utf-8")
-        )
-    except (OSError, ValueError):
-        return {}
-    return {str(k): float(v) for k, v in table.items()}
+    table: dict[str, float] = json.loads(
+        (Path(__file__).parent / "params.json").read_text(encoding="utf-8")
+    )
+    return table

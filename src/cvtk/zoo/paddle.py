@@ -29,7 +29,7 @@ class PaddleModel:
         return self.size_mb / 4
 
 
-# Figures: PaddleX's documentation of its instance segmentation module, "supported models".
+# Source: PaddleX's documentation of its instance segmentation module, "supported models".
 PADDLE_MODELS = (
     PaddleModel("Mask-RT-DETR-H", 50.6, 449.9),
     PaddleModel("Mask-RT-DETR-X", 47.5, 237.5),
@@ -54,27 +54,29 @@ def paddle_model(name: str) -> PaddleModel | None:
         The model, or None where the name means none of them.
     """
     wanted = re.sub(r"[^a-z0-9]", "", name.lower())
-    squeezed = [(re.sub(r"[^a-z0-9]", "", m.name.lower()), m) for m in PADDLE_MODELS]
-    exact = [m for text, m in squeezed if text == wanted]
-    # "mask" or "mask rcnn" mean models that are here; a longer start of these two means Paddle's alone.
-    own = wanted.startswith(("maskrt", "ppyoloe"))
-    starts = [m for text, m in squeezed if own and text.startswith(wanted)]
-    return min(exact or starts, key=lambda m: m.size_mb, default=None)
+    by_letters = {re.sub(r"[^a-z0-9]", "", m.name.lower()): m for m in PADDLE_MODELS}
+    if wanted in by_letters:
+        return by_letters[wanted]
+    # "mask" and "mask rcnn" mean models that are here; a longer start of these two means Paddle's alone.
+    if not wanted.startswith(("maskrt", "ppyoloe")):
+        return None
+    starts = [m for text, m in by_letters.items() if text.startswith(wanted)]
+    return min(starts, key=lambda model: model.size_mb, default=None)
 
 
 def equivalents(model: PaddleModel, n: int = 5) -> list[Entry]:
     """The models of the catalogue that are nearest in mask AP and size.
 
-    The distance adds the difference in mask AP, a point as the unit, and the logarithm to base 2 of the
-    ratio of sizes twice over: half the size counts as much as two points of AP. Where the number of
-    parameters is unknown, a factor of two is assumed.
+    The distance is the difference in points of mask AP, plus twice the binary logarithm of the ratio of
+    sizes: half the size counts as much as two points of AP. Where the number of parameters is unknown, a
+    factor of two is assumed.
 
     Args:
         model: What to come near to.
         n: The most entries to return.
 
     Returns:
-        Entries with COCO figures and a checkpoint, nearest first.
+        Entries with AP on COCO and a checkpoint, nearest first.
     """
 
     def distance(entry: Entry) -> float:

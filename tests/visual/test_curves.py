@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from cvtk.plots import write_stats
+from cvtk.visual.curves import (
+    best_row,
+    plot_losses,
+    plot_scores,
+    training_rows,
+    validation_rows,
+    write_training_stats,
+)
 
 SIZES = ("", "_50", "_75", "_s", "_m", "_l")
 NAMES = [f"coco/{kind}_mAP{size}" for kind in ("bbox", "segm") for size in SIZES]
@@ -41,7 +51,7 @@ def write(folder, *lines, run="20260101_000000"):
     log = folder / "a b" / run / "vis_data" / "scalars.json"
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_stats(folder / "a b", ["bbox", "segm"])
+    write_training_stats(folder / "a b", ["bbox", "segm"])
     return folder
 
 
@@ -140,3 +150,91 @@ def test_a_log_without_parameter_groups_has_no_base_rate(tmp_path):
         del line["base_lr"]
     write(tmp_path, *lines)
     assert table(tmp_path, "train")["loss"].tolist() == [2.0]
+
+
+def test_half_a_line_that_a_kill_left_is_passed_over(tmp_path):
+    write(tmp_path, step(1, 1, 4.0), validation(1, **SCORES), step(2, 2, 3.0))
+    (log,) = (tmp_path / "a b").glob("*/vis_data/scalars.json")
+    whole = log.read_text()
+    for end in ('{"lr": 0.01, "loss": 1.', "[1, 2]\n", "\x00\x00\x00", "\ufffd{"):
+        log.write_text(whole + end)
+        write_training_stats(tmp_path / "a b", ["bbox", "segm"])
+        assert table(tmp_path, "train")["loss"].tolist() == [4.0, 3.0]
+
+
+def test_a_loss_that_is_no_number_is_not_hidden(tmp_path):
+    write(tmp_path, step(1, 1, 4.0), step(2, 2, 2.0), step(2, 3, float("nan")))
+    assert table(tmp_path, "train")["loss"].isna().tolist() == [False, True]
+
+
+def test_tables_follow_the_training_epoch_by_epoch(tmp_path):
+    write(tmp_path, step(1, 1, 4.0), validation(1, **SCORES))
+    write(tmp_path, step(2, 2, 2.0), validation(2, **SCORES), run="20260101_000001")
+    assert table(tmp_path, "train")["epoch"].tolist() == [1, 2]
+    assert table(tmp_path, "valid")["step"].tolist() == [1, 2]
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def legend(figure):
+    (axes,) = figure.axes
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_legend_names_losses_in_words():
+    rows = training_rows([step(1, 1, 4.0, **{"s0.loss_bbox": 1.0, "s1.loss_bbox": 2})])
+    figure = plot_losses(rows)
+    assert legend(figure) == ["total", "classification", "masks", "boxes (2 stages)"]
+    assert figure.axes[0].get_lines()[-1].get_ydata() == [3.0], "stages are added up"
+
+
+def test_the_legend_names_scores_and_the_best_epoch():
+    scores = [{**SCORES, "coco/segm_mAP": ap} for ap in (0.1, 0.4, 0.4, 0.2)]
+    lines = [validation(epoch, **one) for epoch, one in enumerate(scores, 1)]
+    rows = validation_rows(lines, ["bbox", "segm"])
+    assert best_row(rows, "coco/segm_mAP")["step"] == 2, "the first of equals"
+    assert legend(plot_scores(rows, ["bbox", "segm"], "coco/segm_mAP")) == [
+        "mask AP",
+        "mask AP50",
+        "box AP",
+        "box AP50",
+        "best epoch: 2 (mask AP 0.400)",
+    ]
+
+
+def test_no_epoch_is_best_where_nothing_was_found():
+    rows = validation_rows([validation(1), validation(2)], ["bbox"])
+    assert best_row(rows, "coco/bbox_mAP") is None
+    figure = plot_scores(rows, ["bbox"], "coco/bbox_mAP")
+    assert legend(figure) == ["box AP", "box AP50"]
+    assert list(figure.axes[0].get_lines()[0].get_ydata()) == [0, 0]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 24, 300])
+def test_the_axis_shows_whole_epochs(epochs):
+    rows = training_rows([step(epoch, epoch, 1.0) for epoch in range(1, epochs + 1)])
+    figure = plot_losses(rows)
+    figure.canvas.draw()
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) >= 1
+    assert all(tick == int(tick) for tick in ticks)
+
+
+@pytest.mark.parametrize("backend", ["TkAgg", "module://matplotlib_inline.not_there"])
+def test_another_backend_and_no_docstrings_do_no_harm(tmp_path, backend):
+    write(tmp_path, step(1, 1, 4.0), validation(1, **SCORES))
+    before = (tmp_path / "a b.train_stats.valid.txt").read_bytes()
+    for file in tmp_path.glob("a b.train_stats.*"):
+        file.unlink()
+    code = (
+        "import pathlib, sys; from cvtk.visual.curves import write_training_stats;"
+        "write_training_stats(pathlib.Path(sys.argv[1]), ['bbox', 'segm']);"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-OO", "-c", code, tmp_path / "a b"],
+        env={**os.environ, "MPLBACKEND": backend},
+        check=True,
+    )
+    assert (tmp_path / "a b.train_stats.valid.txt").read_bytes() == before
+    with Image.open(tmp_path / "a b.train_stats.valid.png") as plot:
+        assert plot.format == "PNG"

@@ -6,31 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.drawing import (
-    _edge,
-    can_write,
-    class_colour,
-    draw_objects,
-    font_for,
-    load_image,
-    writable,
-)
 from cvtk.errors import DataError, FileError
+from cvtk.visual.overlays import _edge, class_colour, draw_objects, load_image
 
 
 def test_each_of_forty_classes_has_its_own_colour():
     assert len({class_colour(i) for i in range(40)}) == 40
     assert class_colour(4) == (0, 114, 178), "Okabe and Ito's blue"
-
-
-@pytest.mark.parametrize("text", ["strawberry 0.93", "Blüte", "цветок", "μ → œ", "a b"])
-def test_letters_beyond_ascii_are_written(text):
-    assert writable(text)
-    assert can_write(font_for(text, 20), text)
-
-
-def test_a_letter_that_no_font_has_is_noticed():
-    assert not writable("\U0010fff0")
 
 
 def test_a_mask_is_painted_inside_and_nowhere_else():
@@ -110,3 +92,42 @@ def test_images_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:900])
     with pytest.raises(DataError, match=r"cut\.png: the image cannot be read"):
         load_image(tmp_path / "cut.png")
+
+
+def scattered(count, side=8, size=(400, 300)):
+    """Boxes of `side` pixels all over an image, with labels of 0 to 2."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, (size[0] - side, size[1] - side), (count, 2))
+    boxes = np.hstack([corners, np.full((count, 2), side)])
+    return Image.new("RGB", size), boxes, np.arange(count) % 3
+
+
+@pytest.mark.parametrize("count", [3, 30, 300])
+def test_labels_never_cover_more_than_a_fifth(count):
+    blank, boxes, labels = scattered(count)
+    texts = [f"strawberry {k / count:.2f}" for k in range(count)]
+    plain = draw_objects(blank, bboxes=boxes, labels=labels, texts=[""] * count)
+    named = draw_objects(blank, bboxes=boxes, labels=labels, texts=texts)
+    covered = (np.asarray(plain) != np.asarray(named)).any(axis=2).mean()
+    assert 0.005 < covered < 0.22
+
+
+def test_a_key_names_the_colours_where_labels_found_no_room():
+    blank, boxes, labels = scattered(300)
+    names = ["berry", "leaf", "stem", "never seen"]
+    texts = [names[label] for label in labels]
+    things = {"bboxes": boxes, "labels": labels, "texts": texts}
+    with_key = np.asarray(draw_objects(blank, **things, class_names=names))
+    without = np.asarray(draw_objects(blank, **things))
+    rows, columns = np.nonzero((with_key != without).any(axis=2))
+    assert rows.max() == 299 and columns.min() == 0, "in the lower left corner"
+    key = with_key[rows.min() :, : columns.max() + 1].reshape(-1, 3)
+    shown = [k for k in range(4) if (key == class_colour(k)).all(axis=1).sum() > 50]
+    assert shown == [0, 1, 2]
+
+
+def test_few_objects_need_no_key():
+    blank, boxes, labels = scattered(2, side=40)
+    things = {"bboxes": boxes, "labels": labels, "texts": ["a", "b"]}
+    drawn = draw_objects(blank, **things, class_names=["a", "b"])
+    assert drawn.tobytes() == draw_objects(blank, **things).tobytes()

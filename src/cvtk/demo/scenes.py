@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from cvtk.fruit import DRAW, Array, Sprite, blueberry, blur, leaf, mix, noise, paint
+from cvtk.demo.fruit import (
+    DRAW,
+    Array,
+    Sprite,
+    blueberry,
+    blur,
+    leaf,
+    mix,
+    noise,
+    paint,
+)
 
 CLASSES = tuple(DRAW)
 

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from cvtk.demo import _run, annotation, contact_sheet, make_demo, run_demo
+from cvtk.demo import make_demo, run_demo
+from cvtk.demo.dataset import annotation
+from cvtk.demo.run import contact_sheet, run_script
 from cvtk.errors import CvtkError, FileError
 
 
@@ -102,11 +104,22 @@ def test_nothing_is_overwritten_without_force(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("content", ['{"info": {"description": "my own"}}', "{", "[]"])
+def test_force_replaces_demos_alone(tmp_path, content):
+    (tmp_path / "valid").mkdir()
+    (tmp_path / "valid" / "segm.json").write_text(content)
+    (tmp_path / "valid" / "photo.jpg").write_text("mine")
+    with pytest.raises(FileError, match="valid is not of a demo"):
+        make_demo(tmp_path, images=(1, 1, 1), size=(64, 48), force=True)
+    assert (tmp_path / "valid" / "photo.jpg").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["valid"]
+
+
 @pytest.mark.train
 def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     said = []
     stats = run_demo(
-        tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, say=said.append
+        tmp_path / "fruit", images=(4, 1, 3), epochs=1, image_size=64, show=said.append
     )
     commands = [line for line in said if line.startswith("$ ")]
     assert [line.split()[1:4] for line in commands] == [
@@ -136,7 +149,7 @@ def test_a_command_that_fails_is_named(tmp_path, capfd):
     with pytest.raises(
         CvtkError, match=r"'python segm\.py train' ended with exit code 1.*cvtk doctor"
     ):
-        _run(script, "train --label 'a b.txt'", lambda line: None)
+        run_script(script, "train --label 'a b.txt'", lambda line: None)
     assert "no such thing" in capfd.readouterr().err
 
 

@@ -1,0 +1,1 @@
+"""Pictures: objects drawn over images (`overlays`), and curves of a training (`curves`)."""
