@@ -17,8 +17,8 @@ _NAMES: dict[str, str] = {
     "Result": "cvtk.results",
     "create_model": "cvtk.model",
     "create_script": "cvtk.scaffold",
-    "mask_rcnn": "cvtk.parts",
-    "save_config": "cvtk.parts",
+    "mask_rcnn": "cvtk.recipe.mask_rcnn",
+    "save_config": "cvtk.recipe.mask_rcnn",
     "run": "cvtk.model",
 }
 
