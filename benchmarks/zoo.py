@@ -61,8 +61,8 @@ def try_one(name: str, size: int) -> dict:
 
     import cvtk
     from cvtk import zoo
-    from cvtk.adapt import adapt
     from cvtk.demo import make_demo
+    from cvtk.recipe.quirks import apply_quirks
 
     with tempfile.TemporaryDirectory() as folder:
         files = make_demo(
@@ -70,7 +70,9 @@ def try_one(name: str, size: int) -> dict:
         )
         # What the engine will say of it.
         config = zoo.find(name, "segm").config
-        notes = adapt(Config.fromfile(config, import_custom_modules=False).to_dict())
+        notes = apply_quirks(
+            Config.fromfile(config, import_custom_modules=False).to_dict()
+        )
         model = cvtk.create_model(name, labels=files.label, task="segm")
         start = time.perf_counter()
         model.train(
@@ -206,7 +208,7 @@ def count_params() -> None:
     from mmengine.registry import init_default_scope
 
     from cvtk import zoo
-    from cvtk.adapt import adapt
+    from cvtk.recipe.quirks import apply_quirks
     from cvtk.zoo.index import all_entries
 
     warnings.simplefilter("ignore")
@@ -225,7 +227,7 @@ def count_params() -> None:
                 cfg = Config.fromfile(
                     entry.config, import_custom_modules=False
                 ).to_dict()
-                adapt(cfg)
+                apply_quirks(cfg)
                 cfg = Config(cfg)
                 try:
                     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Mask R-CNN by its parts: each parameter changes what it names, and the models build."""
+"""Mask R-CNN from its parts: each parameter changes what it names, and the models build."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from cvtk.errors import FileError, ModelError
-from cvtk.parts import mask_rcnn, save_config
+from cvtk.recipe.mask_rcnn import mask_rcnn, save_config
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mmdet") is None, reason="needs MMDetection"
@@ -254,7 +254,7 @@ def test_a_model_without_fpn_takes_a_step_and_predicts():
         ({"rcnn_nms": "ciou_nms"}, "It takes: nms, soft_nms"),
         ({"backbone": "hrnet_w18", "with_fpn": False}, "needs with_fpn=True"),
         ({"backbone": "resnet18", "with_dcn": True}, "no deformable convolutions"),
-        ({"anchor_sizes": [32, 64]}, "give 5, one a level"),
+        ({"anchor_sizes": [32, 64]}, "give 5, one per level"),
     ],
 )
 def test_what_does_not_exist_is_said(arguments, said):
@@ -272,3 +272,5 @@ def test_the_file_gives_the_same_configuration_back(tmp_path, plain):
         save_config(plain, file)
     with pytest.raises(FileError, match="Python file"):
         save_config(plain, tmp_path / "model.json")
+    assert save_config({"model": {"type": "A"}}, file, force=True) == file
+    assert Config.fromfile(file).to_dict() == {"model": {"type": "A"}}
