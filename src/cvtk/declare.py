@@ -102,11 +102,11 @@ class Declared:
 
     @property
     def base(self) -> Any:
-        """The type by which a value is read: bool, int, float, str, `os.PathLike`, `Sequence` or `Literal`."""
+        """The type by which a value is read: bool, int, float, str, `Path`, `Sequence` or `Literal`."""
         kinds = [typing.get_origin(kind) or kind for kind in _members(self.type)]
-        for kind in (os.PathLike, bool, int, float, Sequence, Literal, str):
+        for kind in (Path, bool, int, float, Sequence, Literal, str):
             if kind in kinds:
-                return Sequence if kind is Sequence else kind
+                return kind
         raise TypeError(f"{self.name}: no values are read as {self.type}")
 
     @property
@@ -119,7 +119,7 @@ class Declared:
             return " or ".join(map(repr, typing.get_args(self.type)))
         if self.base is bool:
             return "True or False"
-        if self.base is os.PathLike:
+        if self.base is Path:
             return "a path"
         number = "a number" if self.base is float else "a whole number"
         if self.base is Sequence:
@@ -148,7 +148,7 @@ class Declared:
         base, option = self.base, self.option
         if base is Sequence:
             return self._items(value)
-        if base is os.PathLike:
+        if base is Path:
             return self._path(value)
         if option.word and value == option.word:
             return value

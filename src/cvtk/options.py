@@ -10,7 +10,6 @@ A new option is one field here, and the code that acts on it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -19,7 +18,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cvtk.declare import Checked, Declared, Option, declarations
 
-PathLike: TypeAlias = str | os.PathLike[str]
+PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
 
 # The architectures of the tutorial, where nobody names one.

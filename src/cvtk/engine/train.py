@@ -134,12 +134,15 @@ def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
     """
     from mmdet.visualization import DetLocalVisualizer
 
+    from cvtk.engine.coco_metric import CvtkCocoMetric
     from cvtk.engine.runner import TrainingRunner
 
     # MMEngine's is one for all; a second training would write to the first's log.
     DetLocalVisualizer._instance_dict.clear()
     cfg = copy.deepcopy(cfg)
     hooks = own_hooks(cfg, device)
+    if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
+        cfg.val_evaluator.type = CvtkCocoMetric
     try:
         runner = TrainingRunner.from_cfg(cfg)
         runner.model = runner.model.to(device)

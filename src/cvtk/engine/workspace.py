@@ -35,7 +35,8 @@ def own_files(workspace: Path) -> list[Path]:
     found = []
     for path in sorted(workspace.iterdir()):
         is_log = path.is_dir() and LOG_FOLDER.fullmatch(path.name)
-        if is_log or OWN_FILES.fullmatch(path.name):
+        is_copy = path.suffix == ".py" and is_configuration(path)  # by MMEngine
+        if is_log or is_copy or OWN_FILES.fullmatch(path.name):
             found.append(path)
     return found
 

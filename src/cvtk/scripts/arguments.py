@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from cvtk.declare import Declared
 from cvtk.options import COMMANDS, command_options
@@ -74,7 +74,7 @@ def _value_arguments(declared: Declared, mode: str) -> list[str]:
     takes_word = declared.option.word and mode == "helper"
     if declared.base in TYPES and not takes_word:
         found.append(f"type={_number_type(declared, mode)}")
-    if declared.base is os.PathLike and mode == "vanilla":
+    if declared.base is Path and mode == "vanilla":
         found.append("type=Path")
     if declared.required:
         found.append("required=True")
