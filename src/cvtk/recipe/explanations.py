@@ -1,115 +1,137 @@
-"""What was changed in an architecture's own recipe, in sentences for the log."""
+"""What was changed in an architecture's own configuration, in sentences for the log."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from cvtk.config import walk
+from cvtk.options import TrainOptions
+from cvtk.recipe.nodes import each_dict
 
 
-def decisions(
-    old: dict[str, Any], new: dict[str, Any], options: dict[str, Any]
+def explain(
+    old: dict[str, Any], new: dict[str, Any], options: TrainOptions, processes: int
 ) -> list[str]:
     """Compares the architecture's own configuration with the fitted one.
 
     Args:
-        old: As MMDetection has it.
-        new: As it will train.
+        old: As MMDetection has it; a copy, since fitting changes its parts.
+        new: As it will be trained.
         options: The user's choices.
+        processes: Processes that train together, each with a batch of its own.
 
     Returns:
         A sentence for each change of the schedule, the data and the start.
     """
-    epochs, steps = options["epoch"], new["log_processor"]["window_size"]
-    notes = [f"{epochs} epochs of {steps} steps, {epochs * steps} steps in all."]
-    images = new["train_dataloader"]["batch_size"] * options["accumulate"]
-    images *= options["processes"]
-    rates = [c["optim_wrapper"]["optimizer"]["lr"] for c in (old, new)]
-    if options["lr"]:
-        notes.append(f"Learning rate {rates[1]:g}, as asked for.")
-    else:
-        kind = new["optim_wrapper"]["optimizer"]["type"]
-        rule = "in proportion to" if kind == "SGD" else "with the square root of"
-        scratch = options["weights"] == "none" and kind != "SGD"
-        notes.append(
-            f"Learning rate {rates[1]:g} instead of {rates[0]:g}: changed {rule} the batch"
-            f" of {images}{', and doubled to train from scratch' if scratch else ''}."
-        )
-    notes += _schedule(old, new)
-    for before, after in zip(_hooks(old), _hooks(new), strict=False):
-        if "switch_epoch" in after:
-            notes.append(
-                f"The pipeline of the last epochs is used from epoch {after['switch_epoch'] + 1} on"
-                f" (of {epochs}), not after epoch {before['switch_epoch']}."
-            )
-        if "num_last_epochs" in after:
-            notes.append(
-                f"Mosaic ends {after['num_last_epochs']} epochs before the end."
-            )
-        if after["type"] == "EMAHook":
-            notes.append(
-                f"The average of the weights moves by {after['momentum']:.2g} a step,"
-                f" not {before['momentum']:g}."
-            )
-    frozen = [p.get("frozen_stages", -1) for p in walk(old["model"])]
-    if options["weights"] == "none" and max(frozen) >= 0:
-        notes.append("No layer is frozen, since none is trained yet.")
-    if sum(bool(p.get("poly2mask", True)) for p in walk(new)) > sum(
-        bool(p.get("poly2mask", True)) for p in walk(old)
-    ):
-        notes.append("Masks are loaded as bitmaps, since some are RLE.")
-    if options["image_size"]:
-        notes.append(
-            f"All sizes were scaled for images of {options['image_size']} pixels."
-        )
+    epochs, steps = options.epoch, new["log_processor"]["window_size"]
+    notes = [
+        f"{_count(epochs, 'epoch')} of {_count(steps, 'step')}: {epochs * steps} steps in all."
+    ]
+    images = new["train_dataloader"]["batch_size"] * options.accumulate * processes
+    notes.append(_learning_rate(old, new, options, images))
+    for scheduler in each_dict(new["param_scheduler"]):
+        notes += _scheduler(scheduler)
+    hooks = zip(_hooks(old), _hooks(new), strict=False)
+    for before, after in hooks:
+        notes += _hook(before, after, epochs)
+    frozen = [part.get("frozen_stages", -1) for part in each_dict(old["model"])]
+    if options.weights == "none" and max(frozen) >= 0:
+        notes.append("No layer is frozen, since none has been trained yet.")
+    if _bitmap_loaders(new) > _bitmap_loaders(old):
+        notes.append("Masks are loaded as bitmaps, since some of them are RLE.")
+    if options.image_size:
+        notes.append(f"All sizes are scaled for images of {options.image_size} pixels.")
     return notes
 
 
-def crowded(cfg: dict[str, Any], files: list[str]) -> list[str]:
+def crowding_notes(cfg: dict[str, Any], most: dict[str, tuple[str, int]]) -> list[str]:
     """Says where images hold more objects than the model returns.
 
     Args:
         cfg: The complete configuration.
-        files: COCO files, as they were prepared for training.
+        most: For each split, the file name of the image with the most objects, and how many these are.
 
     Returns:
-        A sentence for each file with such an image.
+        A sentence for each split with such an image.
     """
-    test = dict(cfg["model"].get("test_cfg") or {})
+    test = cfg["model"].get("test_cfg") or {}
     key = "rcnn.max_per_img" if "rcnn" in test else "max_per_img"
-    most = test.get("rcnn", test).get("max_per_img")
-    notes = []
-    for file in files if most else []:
-        coco = json.loads(Path(file).read_text())
-        counts = Counter(item["image_id"] for item in coco["annotations"])
-        number, objects = max(counts.items(), key=lambda c: c[1], default=(None, 0))
-        if objects > most:
-            names = {image["id"]: image["file_name"] for image in coco["images"]}
-            notes.append(
-                f"Note: {names[number]!r} has {objects} objects, and the model returns {most} at"
-                f" most: --set model.test_cfg.{key}={objects * 2} raises that."
-            )
-    return notes
+    limit = test.get("rcnn", test).get("max_per_img")
+    return [
+        f"Note: {file_name!r} ({split}) has {objects} objects, but the model returns at most"
+        f" {limit} per image. To raise that: --set model.test_cfg.{key}={2 * objects}"
+        for split, (file_name, objects) in most.items()
+        if limit and objects > limit
+    ]
+
+
+def _learning_rate(
+    old: dict[str, Any], new: dict[str, Any], options: TrainOptions, images: int
+) -> str:
+    own, rate = (cfg["optim_wrapper"]["optimizer"]["lr"] for cfg in (old, new))
+    if options.lr is not None:
+        return f"Learning rate {rate:g}, as asked for."
+    is_sgd = new["optim_wrapper"]["optimizer"]["type"] == "SGD"
+    rule = "in proportion to" if is_sgd else "with the square root of"
+    doubled = ""
+    if options.weights == "none" and not is_sgd:
+        doubled = ", and doubled to train from scratch"
+    return (
+        f"Learning rate {rate:g} instead of {own:g}: changed {rule} the batch,"
+        f" which is {_count(images, 'image')} per step{doubled}."
+    )
+
+
+def _scheduler(scheduler: dict[str, Any]) -> list[str]:
+    kind, by_epoch = scheduler["type"], scheduler.get("by_epoch", True)
+    unit = "epoch" if by_epoch else "step"
+    if kind == "LinearLR" and not by_epoch:
+        return [f"Warm-up over {_count(scheduler['end'], 'step')}."]
+    if kind == "MultiStepLR" and scheduler["milestones"]:
+        *rest, last = scheduler["milestones"]
+        falls = f"{unit} {last}"
+        if rest:
+            falls = f"{unit}s {', '.join(map(str, rest))} and {last}"
+        return [f"The learning rate falls after {falls}."]
+    if "T_max" in scheduler:
+        start = scheduler.get("begin", 0)
+        since = f"after {unit} {start}" if start else "from the start"
+        return [f"The learning rate falls along a cosine {since}."]
+    return []
+
+
+def _hook(before: dict[str, Any], after: dict[str, Any], epochs: int) -> list[str]:
+    if before["type"] != after["type"]:
+        return []
+    if "switch_epoch" in after:
+        own = f"in the architecture's own recipe, after epoch {before['switch_epoch']}"
+        if not after["switch_epoch"]:
+            return [
+                f"The augmentations of the last epochs are used from the start ({own})."
+            ]
+        switch = f"epoch {after['switch_epoch']} of {epochs}"
+        return [
+            f"The augmentations of the last epochs are used after {switch} ({own})."
+        ]
+    if "num_last_epochs" in after:
+        last = _count(after["num_last_epochs"], "epoch")
+        return [f"Mosaic ends {last} before the end of the training."]
+    if after["type"] == "EMAHook":
+        own_share = f"{before.get('momentum', 0.0002):g}"
+        return [
+            f"The average of the weights moves by {after['momentum']:.2g} per step"
+            f" instead of {own_share}."
+        ]
+    return []
 
 
 def _hooks(cfg: dict[str, Any]) -> list[dict[str, Any]]:
     return list(cfg.get("custom_hooks") or [])
 
 
-def _schedule(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    notes = []
-    for part in walk(new["param_scheduler"]):
-        if part["type"] == "LinearLR" and not part.get("by_epoch", True):
-            notes.append(f"Warm-up of {part['end']} steps.")
-        elif part["type"] == "MultiStepLR":
-            unit = "epochs" if part.get("by_epoch", True) else "steps"
-            falls = ", ".join(map(str, part["milestones"]))
-            notes.append(f"The learning rate falls after {falls} {unit}.")
-        elif "T_max" in part:
-            notes.append(
-                f"The learning rate falls along a cosine from epoch {part['begin']} on."
-            )
-    return notes
+def _bitmap_loaders(cfg: dict[str, Any]) -> int:
+    return sum(part.get("poly2mask") is True for part in each_dict(cfg))
+
+
+def _count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is more than one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
