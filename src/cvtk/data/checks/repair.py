@@ -18,7 +18,7 @@ from cvtk.data.formats.finder import find_beside
 from cvtk.data.geometry import measure
 from cvtk.data.ids import number_ids
 from cvtk.data.images import in_parallel, probe, resolve, too_thin
-from cvtk.data.masks import area_and_bbox, require_size
+from cvtk.data.masks import area_and_bbox, check_polygons, require_size
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.types import (
     RLE,
@@ -256,6 +256,7 @@ def _clip(polygons: Polygons, image: Image, tell: Tell) -> Polygons:
         if len(polygon) < 6 or len(polygon) % 2:
             tell(f"a part of {len(polygon)} numbers was dropped")
             continue
+        check_polygons([polygon], *(image.size or (0, 0)))
         points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
         inside = points.clip(0, image.size)
         if np.abs(points - inside).max() > 1:
