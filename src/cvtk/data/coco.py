@@ -75,7 +75,7 @@ def _decode_item(
         everything["iscrowd"] = Raw(number)
     if number is not None or "extra" in extra:  # a field that happens to have our name
         own = {key: value for key, value in everything.items() if key in known}
-        raw = msgspec.json.encode(own)
+        raw = Raw(msgspec.json.encode(own))
     item = decode(raw)
     if extra:
         item.extra = extra
