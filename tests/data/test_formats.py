@@ -79,10 +79,32 @@ def test_masks_with_holes_arrive_exactly(name, tmp_path):
     assert (mask_of(load(ALL[name](tmp_path)).dataset, "ring") == ring()).all()
 
 
-@pytest.mark.parametrize("name", ["labelme", "via", "cvat", "labelstudio"])
-def test_rectangles_are_masks_too(name, tmp_path):
+@pytest.mark.parametrize("name", ["labelme", "via", "labelstudio"])
+def test_rectangles_stay_boxes_unless_asked(name, tmp_path):
+    source = ALL[name](tmp_path)
+    dataset = load(source).dataset
+    (number,) = [c.id for c in dataset.categories if c.name == "box"]
+    (box,) = [a for a in dataset.annotations if a.category_id == number]
+    assert box.segmentation is None
+    assert np.allclose(box.bbox, [5, 4, 20, 16])
+    done = convert(source, tmp_path / "out" / "all.json", boxes_to_masks=True)
+    assert (mask_of(done.dataset, "box") == square()).all()
+
+
+def test_a_turned_rectangle_becomes_a_polygon_and_says_so(tmp_path):
+    converted = load(ALL["cvat"](tmp_path))
     # CVAT's is 16 x 20, turned by 90 degrees about its centre.
-    assert (mask_of(load(ALL[name](tmp_path)).dataset, "box") == square()).all()
+    assert (mask_of(converted.dataset, "box") == square()).all()
+    assert any("turned box" in note.text for note in converted.notes)
+
+
+def test_boxes_keep_their_fractions(tmp_path):
+    file = ALL["cvat"](tmp_path) / "annotations.xml"
+    text = file.read_text("utf-8").replace('rotation="90.00"', "")
+    file.write_text(text.replace('xtl="7.00"', 'xtl="7.25"'), "utf-8")
+    dataset = load(tmp_path).dataset
+    boxes = [a.bbox for a in dataset.annotations if not a.has_mask]
+    assert boxes == [[7.25, 2, 15.75, 20]]
 
 
 @pytest.mark.parametrize("name", ["labelme", "via", "cvat", "labelstudio"])

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from examples import ALL, H, W, coco_dict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from cvtk.data import read, require_images
-from cvtk.data.checks import check
+from cvtk.data.checks import check, require_trainable
 from cvtk.data.checks.repair import repair
+from cvtk.data.coco import to_dict
 from cvtk.data.convert import convert, load
 from cvtk.data.crop import crop
 from cvtk.data.edit import combine
@@ -89,6 +95,37 @@ def use(file, folder):
         )
 
 
+def train_and_evaluate(file):
+    """What a training and an evaluation do with a set that `require_trainable` lets pass."""
+    for task in ("segm", "det"):
+        dataset = read(file)
+        require_trainable(dataset, ["leaf"], task, train=False)
+        coco = COCO()
+        coco.dataset = to_dict(dataset)
+        coco.createIndex()
+        assert len(coco.anns) == len(dataset.annotations)
+        assert len(coco.imgs) == len(dataset.images)
+        for found in coco.anns.values():
+            if found.get("segmentation"):
+                image = coco.imgs[found["image_id"]]
+                mask = coco.annToMask(found)
+                assert mask.shape == (image["height"], image["width"])
+            assert len(found["bbox"]) == 4 and np.isfinite(found["bbox"]).all()
+            assert np.isfinite(found["area"]) and found["iscrowd"] in (0, 1)
+        evaluation = COCOeval(coco, coco.loadRes(results(coco)), "bbox")
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.evaluate()
+
+
+def results(coco):
+    """A detection of each object, as if all were found."""
+    return [
+        {key: found[key] for key in ("image_id", "category_id", "bbox")}
+        | {"score": 0.5}
+        for found in coco.anns.values()
+    ]
+
+
 def only_clear_errors(action):
     """Runs something that may refuse, in one line that says what about."""
     try:
@@ -127,6 +164,7 @@ def test_any_value_of_a_json_may_be_anything(name):
                 only_clear_errors(lambda: check([file]))
                 only_clear_errors(lambda: repair(file))
                 only_clear_errors(lambda: require_images(read(file)))
+                only_clear_errors(lambda: train_and_evaluate(file))
                 only_clear_errors(lambda: use(file, Path(folder) / "used"))
 
         run()

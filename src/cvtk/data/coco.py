@@ -65,6 +65,27 @@ def _describe(kind: str, index: int, raw: Raw) -> str:
     return name
 
 
+def _decode_item(
+    raw: Raw, decode: Any, everything: dict[str, Raw], known: frozenset[str]
+) -> Any:
+    """An item with the fields that this package does not know in `extra`."""
+    extra = {key: value for key, value in everything.items() if key not in known}
+    number = _CROWD.get(bytes(everything.get("iscrowd", b"")).lower())
+    if number is not None:
+        everything["iscrowd"] = Raw(number)
+    if number is not None or "extra" in extra:  # a field that happens to have our name
+        own = {key: value for key, value in everything.items() if key in known}
+        raw = Raw(msgspec.json.encode(own))
+    item = decode(raw)
+    if extra:
+        item.extra = extra
+    return item
+
+
+# Texts in place of 0 and 1, as some tools write them.
+_CROWD = {b'"false"': b"0", b'"0"': b"0", b'"true"': b"1", b'"1"': b"1"}
+
+
 def _items(
     raws: list[Raw],
     kind: str,
@@ -87,20 +108,7 @@ def _items(
             except (ValueError, RecursionError):
                 pass
         try:
-            everything = fields(raw)
-            extra = {
-                key: value for key, value in everything.items() if key not in known
-            }
-            if "extra" in extra:  # a field of the source that happens to have our name
-                item = decode(
-                    msgspec.json.encode(
-                        {k: v for k, v in everything.items() if k in known}
-                    )
-                )
-            else:
-                item = decode(raw)
-            if extra:
-                item.extra = extra
+            item = _decode_item(raw, decode, fields(raw), known)
         except (ValueError, RecursionError) as error:
             reason = str(error).replace(" - at `$.", " at `").replace("Object ", "It ")
             name = _describe(kind, index, raw)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cvtk.data.coco import write as write_coco
 from cvtk.data.formats.detect import detect
 from cvtk.data.formats.records import FORMATS, WRITTEN, format_named
+from cvtk.data.masks import area_and_bbox, box_polygon
 from cvtk.data.relocate import relocate_images
 from cvtk.data.types import Converted, Dataset, Note
 from cvtk.errors import DataError, FileError, did_you_mean
@@ -65,6 +66,7 @@ def convert(
     split: str | None = None,
     images: bool = True,
     label: str | Path | None = None,
+    boxes_to_masks: bool = False,
     force: bool = False,
 ) -> Conversion:
     """Converts a data set; the source is never changed.
@@ -77,6 +79,7 @@ def convert(
         split: As in `load`.
         images: Whether images that lie outside the target's folder are copied into it.
         label: A file to write the class names to, one per line, for training.
+        boxes_to_masks: Whether objects that have a box alone get it as their mask.
         force: Whether the target may be replaced.
 
     Raises:
@@ -92,6 +95,8 @@ def convert(
     loaded = load(source, format=name, split=split)
     if not loaded.dataset.annotations:
         raise DataError(_nothing_found(source, loaded.notes))
+    if boxes_to_masks:
+        _boxes_to_masks(loaded)
     dataset, copied = _write(loaded, target, wanted, images=images, force=force)
     if label is not None:
         with atomic_write(Path(label), force=force) as part:
@@ -118,6 +123,18 @@ def _require_target(source: Path, target: Path, wanted: str, force: bool) -> Non
         raise FileError(f"{target} is the source itself.", "Choose another name.")
 
 
+def _boxes_to_masks(loaded: Converted) -> None:
+    """Gives each object without a mask its box as one."""
+    images = {image.id: image for image in loaded.dataset.images}
+    for annotation in loaded.dataset.annotations:
+        if annotation.has_mask or annotation.box is None:
+            continue
+        outline = [box_polygon(*annotation.box)]
+        width, height = images[annotation.image_id].size or (0, 0)
+        annotation.segmentation = outline
+        annotation.area, annotation.bbox = area_and_bbox(outline, width, height)
+
+
 def _write(
     loaded: Converted, target: Path, wanted: str, *, images: bool, force: bool
 ) -> tuple[Dataset, int]:
@@ -134,5 +151,10 @@ def _write(
 
 
 def _nothing_found(source: Path, notes: list[Note]) -> str:
-    reason = f" The first reason: {notes[0]}." if notes else ""
-    return f"{source} has no annotation that could be converted.{reason}"
+    lost = [note for note in notes if note.text.startswith("left out")]
+    if not lost:
+        return f"{source} has no annotations."
+    return (
+        f"{source} has no object that could be converted. All {len(lost)} objects were left out, the first: "
+        f"{lost[0]}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,25 @@ from cvtk.data.images import in_parallel, probe, resolve
 from cvtk.data.types import Dataset, Image
 from cvtk.errors import DataError, FileError, did_you_mean
 from cvtk.io import read_text
+
+# video3image7.jpg and plot_12_004.jpg: a number, other signs, and the number of the image.
+SERIES = r"^(.*\d)\D+\d+\.\w+$"
+
+
+def series_of(names: list[str]) -> dict[str, str]:
+    """What the names of images of one series begin with, by name; empty where names tell of no series.
+
+    Names tell of series where several begin alike up to a number, and several numbers occur there.
+    """
+    keys: dict[str, str] = {}
+    for name in names:
+        found = re.match(SERIES, name)
+        if found:
+            keys[name] = found[1]
+    counts = Counter(keys.values())
+    if len(counts) < 2 or len(keys) < len(names) or max(counts.values()) < 2:
+        return {}
+    return keys
 
 
 class _Sets:

@@ -1,4 +1,4 @@
-"""The label file: one class name a line; the order of the lines is the order of the classes."""
+"""The label file: one class name per line; the order of the lines is the order of the classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_labels(file: str | Path) -> list[str]:
         ) from None
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise DataError(f"{file} names no class.", "Write one class name a line.")
+        raise DataError(f"{file} names no class.", "Write one class name per line.")
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise DataError(f"{file} names {twice[0]!r} twice.", "Name each class once.")

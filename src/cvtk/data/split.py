@@ -13,18 +13,26 @@ from cvtk.data.coco import read, write
 from cvtk.data.grouping import group_images, group_keys
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.stats import table
-from cvtk.data.stratify import assign
+from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
 from cvtk.errors import DataError
 
 
 @dataclass
 class Split:
-    """The parts of a set, by name, and how many groups held images together."""
+    """A set in parts.
+
+    Attributes:
+        parts: By name.
+        groups: How many groups of images there were.
+        kept_together: How many images are in a group with others.
+        notes: What the groups did not allow, in sentences.
+    """
 
     parts: dict[str, Dataset]
     groups: int
     kept_together: int
+    notes: list[str]
 
 
 def parse_ratios(text: str) -> dict[str, float]:
@@ -85,12 +93,15 @@ def split(
             "Take fewer parts, or a --group-by that makes smaller groups. Images that look alike are one "
             "group too; --no-images leaves their looks aside.",
         )
-    part = assign(_count(dataset, group, total), list(ratios.values()), seed)[group]
+    counts = count_groups(dataset, group, total)
+    part = assign(counts, list(ratios.values()), seed)[group]
     names = list(ratios)
     chosen: dict[str, list[Image]] = {name: [] for name in names}
     for image, k in zip(images, part.tolist(), strict=True):
         chosen[names[k]].append(image)
-    return Split(_parts(dataset, chosen, bool(folds)), total, len(images) - total)
+    notes = _notes(ratios, part, group)
+    parts = _parts(dataset, chosen, bool(folds))
+    return Split(parts, total, len(images) - total, notes)
 
 
 def _folds(count: int) -> dict[str, float]:
@@ -99,17 +110,37 @@ def _folds(count: int) -> dict[str, float]:
     return {f"fold{k + 1}": 1 / count for k in range(count)}
 
 
-def _count(dataset: Dataset, group: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """What is to be balanced (total, 1 + classes): the images of each group, and its objects of each class."""
-    place = {image.id: i for i, image in enumerate(dataset.images)}
-    column = {category.id: k for k, category in enumerate(dataset.categories, 1)}
-    counts = np.zeros((total, 1 + len(dataset.categories)), np.int64)
-    np.add.at(counts[:, 0], group, 1)
-    for annotation in dataset.annotations:
-        i, k = place.get(annotation.image_id), column.get(annotation.category_id)
-        if i is not None and k is not None:
-            counts[group[i], k] += 1
-    return counts
+_FEW_GROUPS = 3
+
+
+def _notes(
+    ratios: dict[str, float], part: NDArray[np.int64], group: NDArray[np.int64]
+) -> list[str]:
+    """What the groups did not allow: parts of another size than asked for, or of hardly any groups.
+
+    Args:
+        ratios: The share of each part by name.
+        part: (images,) the index of its part.
+        group: (images,) its group.
+    """
+    if group.max(initial=-1) + 1 == len(group):
+        return []  # each image is a group of its own
+    notes = []
+    for k, (name, share) in enumerate(ratios.items()):
+        inside = part == k
+        groups = len(np.unique(group[inside]))
+        got = float(inside.mean())
+        if abs(got - share) > max(0.25 * share, 1 / len(part)):
+            notes.append(
+                f"{name} has {got:.0%} of the images in place of {share:.0%}: the groups are too large to "
+                "deal out evenly. Many small groups make even parts."
+            )
+        elif groups < _FEW_GROUPS:
+            notes.append(
+                f"{name} holds {groups} group{'' if groups == 1 else 's'} of images that belong together: "
+                "what is measured on it says little of others. Many groups are needed."
+            )
+    return notes
 
 
 def _parts(
@@ -147,8 +178,10 @@ def balance(parts: dict[str, Dataset]) -> str:
     counts = {name: part.counts() for name, part in parts.items()}
     classes = next(iter(parts.values())).class_names
     total: Counter[str] = Counter()
-    for values in counts.values():
-        total.update(values)
+    # A fold's training part is all but its validation part: the latter alone make up the set.
+    held = [name for name in parts if not name.endswith(".train")]
+    for name in held:
+        total.update(counts[name])
     rows = [["class", *parts]]
     for name in classes:
         cells = [
@@ -156,7 +189,7 @@ def balance(parts: dict[str, Dataset]) -> str:
             for v in counts.values()
         ]
         rows.append([name, *cells])
-    images = sum(len(part.images) for part in parts.values())
+    images = sum(len(parts[name].images) for name in held)
     cells = [
         f"{len(p.images)} ({100 * len(p.images) / max(images, 1):.0f}%)"
         for p in parts.values()

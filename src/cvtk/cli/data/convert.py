@@ -34,6 +34,11 @@ from cvtk.data.formats.records import FORMATS, WRITTEN
 @click.option(
     "--label", type=FILE, help="Write the class names to this file, for training."
 )
+@click.option(
+    "--boxes-to-masks",
+    is_flag=True,
+    help="Objects that have a box alone get it as their mask; else they stay boxes.",
+)
 @click.option("--all", "every", is_flag=True, help="Show every note, not the first 50.")
 @force_option
 def command(
@@ -44,6 +49,7 @@ def command(
     split: str | None,
     images: bool,
     label: Path | None,
+    boxes_to_masks: bool,
     every: bool,
     force: bool,
 ) -> None:
@@ -61,6 +67,7 @@ def command(
         split=split,
         images=images,
         label=label,
+        boxes_to_masks=boxes_to_masks,
         force=force,
     )
     data = done.dataset

@@ -74,4 +74,6 @@ def command(
     echo(balance(result.parts))
     if result.kept_together:
         echo(f"{counted(result.groups, 'group')}; images of one group are in one part.")
+    for note in result.notes:
+        echo(f"Note: {note}")
     echo("Written: " + ", ".join(str(path) for path in files.values()))

@@ -24,6 +24,9 @@ def check_annotations(
     images = {image.id: image for image in dataset.images}
     known: set[Id] = {category.id for category in dataset.categories}
     masks = any(a.has_mask for a in dataset.annotations)
+    if dataset.annotations and not masks:
+        text = "no annotation has a mask: the set is for detection (--task det)"
+        problems.add("note", "no mask", dataset.file, "annotations", text, _BOXES)
     seen: set[int] = set()
     for start in range(0, len(dataset.annotations), SIZE):
         part = dataset.annotations[start : start + SIZE]
@@ -70,6 +73,7 @@ def _check_parts(chunk: Chunk, masks_expected: bool) -> None:
             chunk.tell(k, "error", "no box", text, DROP)
 
 
+_BOXES = "`cvtk data convert --boxes-to-masks` takes boxes as masks."
 _NO_MASK = "Draw its mask, or leave it out with `cvtk data remove`; detection can use it as it is."
 
 

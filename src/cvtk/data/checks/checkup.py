@@ -10,7 +10,8 @@ from cvtk.data.checks.annotations import check_annotations
 from cvtk.data.checks.classes import FEW, check_classes
 from cvtk.data.checks.images import Progress, check_entries, check_files
 from cvtk.data.checks.problems import Problems
-from cvtk.data.checks.splits import check_duplicates, check_trained
+from cvtk.data.checks.splits import check_duplicates, check_series, check_trained
+from cvtk.data.checks.twins import check_twins
 from cvtk.data.coco import read
 from cvtk.data.images import ImageFacts
 from cvtk.data.labels import read_labels
@@ -79,8 +80,10 @@ def check(
         check_classes(dataset, report.problems, names, few=few)
         check_entries(dataset, report.problems)
         check_annotations(dataset, report.problems)
+        check_twins(dataset, report.problems)
     report.labels = names or next(iter(report.datasets.values())).class_names
     check_trained(report.datasets, report.problems)
+    check_series(report.datasets, report.problems)
     if images:
         facts = _open_images(report, progress)
         check_duplicates(report.datasets, facts, report.problems)

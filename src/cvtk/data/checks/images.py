@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cvtk.data.checks.chunk import FIX
 from cvtk.data.checks.problems import Problems
+from cvtk.data.formats.finder import find_beside
 from cvtk.data.ids import is_usable
 from cvtk.data.images import ImageFacts, in_parallel, probe, resolve, too_thin
 from cvtk.data.masks import require_size
@@ -17,6 +18,10 @@ from cvtk.errors import CvtkError, DataError, FileError
 Progress = Callable[[int, int], None]
 
 _SHOWN = 5
+BESIDE = (
+    "The image lies in a folder beside that of the file: `cvtk data convert FILE ALL.json`, with ALL.json "
+    "above both, makes a set that finds it."
+)
 _REPLACE = "`cvtk data check FILE --fix OUT.json` drops or corrects it, or put the right image there."
 
 
@@ -115,11 +120,18 @@ def _check_file(
     problem = image_problem(image, facts)
     if problem:
         kind = facts.error or "image size"
-        problems.add("error", kind, file, item, problem, _REPLACE)
+        beside = facts.error == "missing" and _is_beside(image, file)
+        remedy = BESIDE if beside else _REPLACE
+        problems.add("error", kind, file, item, problem, remedy)
     elif facts.orientation != 1:
         text = "EXIF turns it for display, and training too reads it turned"
         remedy = "Make sure that its outlines were drawn on the turned image."
         problems.add("note", "EXIF rotated", file, item, text, remedy)
+
+
+def _is_beside(image: Image, file: Path | None) -> bool:
+    """Whether the image lies in a folder beside that of the annotation file."""
+    return file is not None and find_beside(file.parent, image.file_name) is not None
 
 
 def image_problem(image: Image, facts: ImageFacts) -> str:

@@ -12,12 +12,13 @@ from msgspec import UNSET
 
 from cvtk.data.checks.boxes import area_tolerance
 from cvtk.data.checks.chunk import describe
-from cvtk.data.checks.images import describe_image
+from cvtk.data.checks.images import BESIDE, describe_image
 from cvtk.data.coco import read, write
+from cvtk.data.formats.finder import find_beside
 from cvtk.data.geometry import measure
 from cvtk.data.ids import number_ids
 from cvtk.data.images import in_parallel, probe, resolve, too_thin
-from cvtk.data.masks import area_and_bbox, require_size
+from cvtk.data.masks import area_and_bbox, check_polygons, require_size
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.types import (
     RLE,
@@ -31,6 +32,7 @@ from cvtk.data.types import (
     show_id,
 )
 from cvtk.errors import CvtkError, DataError
+from cvtk.io import is_file
 
 Tell = Callable[[str], None]
 """Records what was done to an item."""
@@ -56,6 +58,8 @@ def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note
     )
     _merge_categories(dataset, notes)
     _merge_images(dataset, notes)
+    if images:
+        _require_some_image(dataset)
     kept = _images(dataset, notes, images)
     dataset.images = list(kept.values())
     dataset.annotations = _annotations(dataset, kept, notes)
@@ -116,6 +120,25 @@ def _merge_images(dataset: Dataset, notes: list[Note]) -> None:
     dataset.images = kept
     for annotation in dataset.annotations:
         annotation.image_id = same.get(annotation.image_id, annotation.image_id)
+
+
+def _require_some_image(dataset: Dataset) -> None:
+    """Refuses to drop all images of a set: then it is their folder that is wrong.
+
+    Raises:
+        DataError: No image is there, and the first lies elsewhere.
+    """
+    places = []
+    for image in dataset.images:
+        try:
+            places.append(resolve(dataset.folder, image.file_name))
+        except DataError:  # dropped, and told, below
+            continue
+    if any(is_file(place) for place in places):
+        return
+    for image in dataset.images:
+        if find_beside(dataset.folder, image.file_name):
+            raise DataError(f"{dataset.file}: none of the images is there.", BESIDE)
 
 
 def _images(dataset: Dataset, notes: list[Note], files: bool) -> dict[Id, Image]:
@@ -233,6 +256,7 @@ def _clip(polygons: Polygons, image: Image, tell: Tell) -> Polygons:
         if len(polygon) < 6 or len(polygon) % 2:
             tell(f"a part of {len(polygon)} numbers was dropped")
             continue
+        check_polygons([polygon], *(image.size or (0, 0)))
         points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
         inside = points.clip(0, image.size)
         if np.abs(points - inside).max() > 1:

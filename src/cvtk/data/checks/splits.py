@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cvtk.data.checks.problems import Problems, Severity
 from cvtk.data.duplicates import near_duplicates
+from cvtk.data.grouping import SERIES, series_of
 from cvtk.data.images import ImageFacts
 from cvtk.data.types import Dataset
 
@@ -21,6 +22,27 @@ def check_trained(datasets: dict[str, Dataset], problems: Problems) -> None:
                 text = f"it has {n} annotations here and none in {first.file}"
                 kind, item = "class not trained", f"class {name!r}"
                 problems.add("error", kind, other.file, item, text, _AGAIN)
+
+
+def check_series(datasets: dict[str, Dataset], problems: Problems) -> None:
+    """Series of images, such as the frames of one video, that are in two splits by their names."""
+    first: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
+    names = [image.file_name for d in datasets.values() for image in d.images]
+    keys = series_of(names)
+    for split, dataset in datasets.items():
+        for image in dataset.images:
+            key = keys.get(image.file_name)
+            if key is None or first.setdefault(key, split) == split:
+                continue
+            if (key, split) not in told:
+                told.add((key, split))
+                text = f"images of {first[key]} begin with {key!r} too: are they of one video, plot or plant?"
+                item, file = image.file_name, dataset.file
+                problems.add("warning", "one series", file, item, text, _SERIES)
+
+
+_SERIES = f"If so, split again with `cvtk data split --group-by '{SERIES}'`."
 
 
 def check_duplicates(

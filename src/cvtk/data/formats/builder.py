@@ -26,6 +26,9 @@ from cvtk.data.types import (
 )
 from cvtk.errors import DataError
 
+# A note on rectangles that COCO's boxes, which are upright, cannot hold.
+TURNED = "a turned box became a polygon of its four corners"
+
 
 class Builder:
     """Puts a data set together, checking each object as it comes.

@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from cvtk.data import coco
+from cvtk.data.formats.finder import find_beside
 from cvtk.data.ids import number_ids
 from cvtk.data.images import image_size, resolve
 from cvtk.data.masks import area_and_bbox
@@ -18,6 +19,7 @@ from cvtk.data.types import (
     show_id,
 )
 from cvtk.errors import CvtkError, DataError
+from cvtk.io import is_file
 
 
 def read(path: Path) -> Converted:
@@ -35,6 +37,8 @@ def read(path: Path) -> Converted:
     notes += number_ids(dataset)
     for image in dataset.images:
         source = resolve(dataset.folder, image.file_name)
+        if not is_file(source):
+            source = find_beside(dataset.folder, image.file_name) or source
         converted.sources[image.id] = source
         if image.size is None:
             image.width, image.height = image_size(source)

@@ -7,10 +7,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cvtk.data.formats.builder import Builder, merge_parts
+from cvtk.data.formats.builder import TURNED, Builder, merge_parts
 from cvtk.data.formats.finder import Finder
 from cvtk.data.formats.xml_text import number, read_xml
-from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
+from cvtk.data.masks import (
+    ellipse_polygon,
+    from_bitmap,
+    polygon_box,
+    require_size,
+    turned_box,
+)
 from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
 
@@ -102,7 +108,11 @@ def read(path: Path) -> Converted:
         width = int(number(element.get("width"), item, "width"))
         height = int(number(element.get("height"), item, "height"))
         try:
-            image = builder.image(finder.find(name), name, width, height)
+            subset = element.get("subset") or ""
+            near = file.parent / "images" / subset
+            place = finder.find(name, near if near.is_dir() else None)
+            split = subset.lower() or None
+            image = builder.image(place, name, width, height, split=split)
         except DataError as error:
             raise DataError(f"{item}: {error.message}", error.remedy) from None
         _read_image(element, image, name, builder)
@@ -147,11 +157,22 @@ def _read_image(
             a.get("name") or "": a.text or "" for a in shape.findall("attribute")
         }
         occluded = 1 if shape.get("occluded") == "1" else None
+        box = None
+        if shape.tag == "box" and isinstance(mask, list):
+            if _is_turned(shape):
+                builder.note(item, TURNED)
+            else:
+                box = polygon_box(mask)
         builder.add(
             item,
             image,
             shape.get("label") or "",
-            mask,
+            None if box else mask,
+            box,
             attributes=attributes or None,
             occluded=occluded,
         )
+
+
+def _is_turned(shape: ElementTree.Element) -> bool:
+    return float(shape.get("rotation", "0")) % 360 != 0

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from cvtk.data.formats.records import FORMATS
+from cvtk.data.formats.yolo import find_settings
 from cvtk.data.json_text import parse_json
 from cvtk.errors import CvtkError, DataError, FileError
 from cvtk.io import read_bytes
 
 # Large files are only looked at from above.
 _TOP = dict[str, Any] | list[Any]
+# Files of other tools may lie among the annotations of a folder.
+_LOOKED_AT = 50
 
 
 def detect(path: Path) -> str:
@@ -38,13 +41,7 @@ def _detect_file(path: Path) -> str | None:
         return "yolo"
     if suffix == ".xml":
         head = read_bytes(path)[:4096]
-        return (
-            "cvat"
-            if b"<annotations" in head
-            else "voc"
-            if b"<annotation" in head
-            else None
-        )
+        return _detect_xml(head)
     if suffix == ".json":
         return _detect_json(
             parse_json(
@@ -52,6 +49,14 @@ def _detect_file(path: Path) -> str | None:
             )
         )
     return None
+
+
+def _detect_xml(head: bytes) -> str | None:
+    if b"<annotations" in head:
+        return "cvat"
+    if b"<annotation" not in head:
+        return None
+    return "labelme" if b"<polygon>" in head and b"<pt>" in head else "voc"
 
 
 def _detect_json(document: object) -> str | None:
@@ -78,30 +83,33 @@ def _detect_json(document: object) -> str | None:
 
 
 def _detect_folder(folder: Path) -> str | None:
-    if any(
-        (folder / name).is_file()
-        for name in ("data.yaml", "data.yml", "dataset.yaml", "classes.txt")
-    ):
+    if find_settings(folder) is not None:
         return "yolo"
-    if (folder / "Annotations").is_dir() or (folder / "SegmentationObject").is_dir():
-        return "voc"
     if (folder / "annotations.xml").is_file():
         return "cvat"
     if (folder / "masks").is_dir():
         return "masks"
-    for pattern in ("*.json", "*.xml", "*/*.json", "*/*.xml"):
-        for file in sorted(folder.glob(pattern)):
-            try:
-                found = _detect_file(file)
-            except CvtkError:
-                continue
-            if found in ("labelme", "voc"):
-                return found
-            if (
-                found
-            ):  # formats of one file: name the file, so that two of them are not mixed
-                raise DataError(
-                    f"{folder} is a folder, but {FORMATS[found].title} keeps a set in one file.",
-                    f"Say which file, for example {file}.",
-                )
-    return None
+    if (folder / "SegmentationObject").is_dir():
+        return "voc"
+    for file in _annotation_files(folder):
+        try:
+            found = _detect_file(file)
+        except CvtkError:
+            continue
+        if found is None:
+            continue
+        if FORMATS[found].folder:
+            return found
+        # Formats of one file: name the file, so that two of them are not mixed.
+        raise DataError(
+            f"{folder} is a folder, but {FORMATS[found].title} keeps a set in one file.",
+            f"Say which file, for example {file}.",
+        )
+    return "voc" if (folder / "Annotations").is_dir() else None
+
+
+def _annotation_files(folder: Path) -> list[Path]:
+    """JSON and XML files below a folder, the nearest first, not more than tell the format."""
+    files = sorted([*folder.rglob("*.json"), *folder.rglob("*.xml")])
+    files.sort(key=lambda file: len(file.parts))
+    return files[:_LOOKED_AT]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cvtk.data.images import resolve
 from cvtk.errors import DataError
-from cvtk.io import IMAGE_SUFFIXES, is_file
+from cvtk.io import IMAGE_SUFFIXES, find_images, is_file
 
 
 class Finder:
@@ -29,13 +30,10 @@ class Finder:
                     return found
         if self._index is None:
             self._index = {}
-            for path in sorted(self.root.rglob("*")):
-                if path.suffix.lower() in IMAGE_SUFFIXES:
-                    self._index.setdefault(path.name, []).append(path)
+            for path in find_images(self.root):
+                self._index.setdefault(path.name, []).append(path)
         options = self._index.get(tail.rsplit("/", 1)[-1], [])
-        if (
-            len(options) > 1
-        ):  # the same name in several folders: the one whose folders agree
+        if len(options) > 1:  # in several folders: the one whose folders agree
             options = [
                 p for p in options if p.as_posix().endswith("/" + tail.lstrip("./"))
             ] or options
@@ -50,3 +48,25 @@ class Finder:
 def _inside(folder: Path, name: str) -> Path | None:
     path = folder / name
     return path if path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) else None
+
+
+def find_beside(folder: Path, file_name: str) -> Path | None:
+    """An image in a folder beside that of the annotations, as COCO keeps `annotations/` beside `train2017/`.
+
+    Args:
+        folder: The folder of the annotation file.
+        file_name: As the annotations say.
+
+    Returns:
+        The file, or None where there is none, or where the name leads out of the folders.
+    """
+    parent = folder.absolute().parent
+    siblings = sorted(path for path in parent.iterdir() if path.is_dir())
+    for base in (parent, *siblings):
+        try:
+            place = resolve(base, file_name)
+        except DataError:
+            return None
+        if is_file(place):
+            return place
+    return None

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from cvtk.data.contours import trace
+from cvtk.data.formats import labelme_xml
 from cvtk.data.formats.builder import Builder, merge_parts
 from cvtk.data.formats.finder import Finder
 from cvtk.data.images import orientation_of, resolve
@@ -23,6 +24,7 @@ from cvtk.data.masks import (
     check_polygons,
     ellipse_polygon,
     from_bitmap,
+    polygon_box,
     require_size,
     to_bitmap,
 )
@@ -41,6 +43,8 @@ from cvtk.data.types import (
 from cvtk.errors import DataError
 from cvtk.io import is_file, read_bytes
 
+# What LabelMe's own converters leave out.
+_IGNORED = "__ignore__"
 # Turned rectangles, as LabelMe and its relatives call them.
 _TURNED = ("oriented_rectangle", "rotation")
 
@@ -138,17 +142,21 @@ def read(path: Path) -> Converted:
         DataError: A file is not of LabelMe; the message names the file and the item.
     """
     root = path if path.is_dir() else path.parent
-    files = sorted(root.rglob("*.json")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted([*root.rglob("*.json"), *root.rglob("*.xml")])
     builder, finder, found = Builder(root), Finder(root), 0
     for file in files:
         data = read_bytes(file)
-        if b'"shapes"' not in data and path.is_dir():
-            builder.note(
-                str(file.relative_to(root)), "left out: it is not a LabelMe file"
-            )
-            continue
-        found += 1
-        _read_file(parse_json(data, file, File), file, builder, finder)
+        if file.suffix == ".xml" and b"<polygon>" in data:
+            found += 1
+            labelme_xml.read_file(data, file, builder, finder)
+        elif b'"shapes"' in data or not path.is_dir():
+            found += 1
+            _read_file(parse_json(data, file, File), file, builder, finder)
+        else:
+            name = file.relative_to(root).as_posix()
+            builder.note(name, "left out: it is not a LabelMe file")
     if not found:
         raise DataError(
             f"{path} has no LabelMe file.",
@@ -178,6 +186,9 @@ def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> N
     width, height = image.size or (0, 0)
     for index, shape in enumerate(content.shapes):
         item = f"{file.name}, shapes[{index}] ({shape.label})"
+        if shape.label == _IGNORED:
+            builder.note(item, "left out: LabelMe's name for what is to be ignored")
+            continue
         try:
             mask = parse_shape(shape, width, height)
         except DataError as error:
@@ -193,16 +204,17 @@ def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> N
             except DataError as error:
                 builder.note(item, f"left out: {error.message}")
                 continue
-        box = shape.shape_type == "rectangle" and len(parts) == 1
+        is_box = shape.shape_type == "rectangle" and len(parts) == 1
+        box = polygon_box(mask) if is_box and isinstance(mask, list) else None
         builder.add(
             item,
             image,
             shape.label,
-            mask,
+            None if box else mask,
+            box,
             group_id=shape.group_id,
             flags=shape.flags or None,
             description=shape.description or None,
-            labelme_shape="rectangle" if box else None,
         )
 
 

@@ -14,11 +14,17 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from cvtk.data.formats.builder import Builder
+from cvtk.data.formats.builder import TURNED, Builder
 from cvtk.data.formats.finder import Finder
 from cvtk.data.images import probe
 from cvtk.data.json_text import parse_json
-from cvtk.data.masks import ellipse_polygon, from_bitmap, require_size, turned_box
+from cvtk.data.masks import (
+    ellipse_polygon,
+    from_bitmap,
+    polygon_box,
+    require_size,
+    turned_box,
+)
 from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
 from cvtk.io import IMAGE_SUFFIXES, is_file, read_bytes
@@ -27,8 +33,8 @@ from cvtk.io import IMAGE_SUFFIXES, is_file, read_bytes
 class Result(Struct):
     """One region."""
 
-    type: str
-    value: dict[str, Any]
+    type: str = ""
+    value: dict[str, Any] = {}  # relations between regions have none
     original_width: int | None = None
     original_height: int | None = None
 
@@ -116,7 +122,7 @@ def parse_region(
         DataError: It is a point or a line, or a number is missing.
     """
     value, kind = result.value, result.type.removesuffix("labels")
-    if kind in ("choices", "textarea", "rating", "labels", ""):
+    if kind in ("choices", "textarea", "rating", "labels", "relation", ""):
         return None
     name = _label(result)
     turn = value.get("rotation") or 0
@@ -242,5 +248,12 @@ def _read_regions(
             continue
         if found is None:
             builder.note(name, f"left out: {result.type!r} is not of a region")
-        else:
-            builder.add(name, image, found[1], found[0])
+            continue
+        mask, label = found
+        box = None
+        if result.type.startswith("rectangle") and isinstance(mask, list):
+            if (result.value.get("rotation") or 0) % 360:
+                builder.note(name, TURNED)
+            else:
+                box = polygon_box(mask)
+        builder.add(name, image, label, None if box else mask, box)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from cvtk.data.formats.builder import Builder
 from cvtk.data.formats.finder import Finder
 from cvtk.data.json_text import parse_json
-from cvtk.data.masks import box_polygon, ellipse_polygon
+from cvtk.data.masks import box_polygon, ellipse_polygon, polygon_box
 from cvtk.data.types import Converted, Polygons
 from cvtk.errors import DataError
 from cvtk.io import read_bytes
@@ -135,5 +135,8 @@ def read(path: Path) -> Converted:
             except DataError as error:
                 builder.note(item, f"left out: {error.message}")
                 continue
-            builder.add(item, image, name, outline, attributes=others or None)
+            is_box = region.shape_attributes.get("name") == "rect"
+            box = polygon_box(outline) if is_box else None
+            mask = None if is_box else outline
+            builder.add(item, image, name, mask, box, attributes=others or None)
     return builder.build()

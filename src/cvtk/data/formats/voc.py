@@ -19,6 +19,7 @@ from cvtk.data.formats.xml_text import number, read_xml
 from cvtk.data.masks import from_bitmap, require_size
 from cvtk.data.types import Converted, Image
 from cvtk.errors import DataError
+from cvtk.io import read_text
 
 # The classes of VOC, by their value in SegmentationClass.
 _NAMES = (
@@ -31,8 +32,20 @@ __all__ = ["CLASSES", "parse_box", "read", "read_index", "write"]
 _VOID = 255
 
 
-def parse_box(element: ElementTree.Element, item: str) -> list[float]:
-    """The box of an `<object>` as [x, y, width, height] in pixels, counted from 0."""
+def parse_box(
+    element: ElementTree.Element, item: str, *, from_zero: bool = False
+) -> list[float]:
+    """The box of an `<object>` as [x, y, width, height] in pixels.
+
+    Args:
+        element: The object.
+        item: What a message calls it.
+        from_zero: Whether its numbers are coordinates, as CVAT writes them; else they count pixels from 1
+            and include the last one, as VOC has it.
+
+    Raises:
+        DataError: It has no box, or one that is not numbers.
+    """
     box = element.find("bndbox")
     if box is None:
         raise DataError(f"{item} has no <bndbox>.", "Label it again.")
@@ -40,7 +53,18 @@ def parse_box(element: ElementTree.Element, item: str) -> list[float]:
         number(box.findtext(k), item, f"<{k}>")
         for k in ("xmin", "ymin", "xmax", "ymax")
     )
+    if from_zero:
+        return [x0, y0, x1 - x0, y1 - y0]
     return [x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1]
+
+
+def _counts_from_zero(tree: ElementTree.Element) -> bool:
+    """Whether a file is of CVAT (Datumaro), which writes its own coordinates into VOC's form.
+
+    Its mark is a source of three unknowns (`voc/exporter.py` of Datumaro).
+    """
+    keys = ("database", "annotation", "image")
+    return all(tree.findtext(f"source/{key}") == "Unknown" for key in keys)
 
 
 def read_index(file: Path) -> NDArray[np.int64]:
@@ -74,9 +98,7 @@ def _labels(root: Path) -> tuple[dict[int, str], dict[int, str]]:
     by_index: dict[int, str] = {}
     by_colour: dict[int, str] = {}
     rows = [
-        line
-        for line in file.read_text("utf-8-sig").splitlines()
-        if line.strip() and line[0] != "#"
+        line for line in read_text(file).splitlines() if line.strip() and line[0] != "#"
     ]
     for index, line in enumerate(rows):
         name, _, rest = line.partition(":")
@@ -89,13 +111,21 @@ def _labels(root: Path) -> tuple[dict[int, str], dict[int, str]]:
     return by_index, by_colour
 
 
+def _class_order(root: Path) -> list[str]:
+    """The classes of labelmap.txt in its order, without background; none where there is no such file."""
+    if not (root / "labelmap.txt").is_file():
+        return []
+    by_index, _ = _labels(root)
+    return [name for name in by_index.values() if name not in ("background", "")]
+
+
 def read(path: Path) -> Converted:
     """Reads a VOC folder (Annotations, JPEGImages, SegmentationObject ...), a folder of XML, or one XML."""
     root = path if path.is_dir() else path.parent
     folder = root / "Annotations" if (root / "Annotations").is_dir() else root
     files = sorted(folder.rglob("*.xml")) if path.is_dir() else [path]
     masks = {p.stem: p for p in sorted((root / "SegmentationObject").glob("*.png"))}
-    builder, finder = Builder(root), Finder(root)
+    builder, finder = Builder(root, _class_order(root)), Finder(root)
     stems = set()
     for file in files:
         _read_xml(file, masks.get(file.stem), builder, finder, root)
@@ -142,6 +172,7 @@ def _read_xml(
     except DataError as error:
         raise DataError(f"{file}: {error.message}", error.remedy) from None
     objects = []
+    from_zero = _counts_from_zero(tree)
     for index, element in enumerate(tree.findall("object")):
         item = f"{file.name}, object {index + 1}"
         label = (element.findtext("name") or "").strip()
@@ -150,7 +181,8 @@ def _read_xml(
             for key in ("difficult", "truncated", "occluded")
             if (text := element.findtext(key)) and text.strip() not in ("", "0")
         }
-        objects.append((f"{item} ({label})", label, parse_box(element, item), flags))
+        box = parse_box(element, item, from_zero=from_zero)
+        objects.append((f"{item} ({label})", label, box, flags))
     if mask is None:
         for item, label, box, flags in objects:
             builder.add(item, image, label, None, box, **flags)

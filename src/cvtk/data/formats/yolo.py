@@ -6,6 +6,7 @@ image's width and height.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from cvtk.data.types import (
     Source,
 )
 from cvtk.errors import DataError, FileError
-from cvtk.io import IMAGE_SUFFIXES, find_images, read_bytes
+from cvtk.io import IMAGE_SUFFIXES, find_images, is_file, read_bytes
 
 _SPLITS = ("train", "val", "valid", "test")
 
@@ -87,18 +88,26 @@ def _names(value: Any, file: Path) -> list[str]:
     )
 
 
+def find_settings(folder: Path) -> Path | None:
+    """The file of a YOLO set that names its classes: data.yaml or another YAML file, or a list of names."""
+    usual = [folder / name for name in ("data.yaml", "data.yml", "dataset.yaml")]
+    others = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    for file in (*usual, *others):
+        if is_file(file) and re.search(rb"^names\s*:", read_bytes(file), re.M):
+            return file
+    lists = (*usual, folder / "classes.txt", folder / "obj.names")
+    return next((file for file in lists if is_file(file)), None)
+
+
 def _settings(path: Path) -> tuple[Path, list[str], dict[str, list[Path]]]:
     """The root, the class names, and the image files of each split."""
-    file = path
-    if path.is_dir():
-        options = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
-        found = [path / n for n in options if (path / n).is_file()]
-        if not found:
-            raise FileError(
-                f"{path} has no data.yaml.",
-                "YOLO's data.yaml lists the class names and folders.",
-            )
-        file = found[0]
+    found = find_settings(path) if path.is_dir() else path
+    if found is None:
+        raise FileError(
+            f"{path} has no data.yaml.",
+            "YOLO's data.yaml lists the class names and folders.",
+        )
+    file = found
     if file.suffix not in (".yaml", ".yml"):
         text = read_bytes(file).decode("utf-8-sig", "replace")
         names = [line.strip() for line in text.splitlines() if line.strip()]
