@@ -26,7 +26,7 @@ class Check:
     """What one check found.
 
     Attributes:
-        name: What was looked at, e.g. `torch`.
+        name: What was checked, e.g. `torch`.
         status: `ok`; `note` (training works without it, or something is worth knowing); `fail` (training
             does not work).
         detail: Versions and findings.
@@ -43,7 +43,7 @@ def examine() -> list[Check]:
     """Runs all checks; takes some seconds, since it imports and tries PyTorch and MMDetection.
 
     Returns:
-        One result a check, in the order in which the parts build on each other. A check that breaks is
+        One result per check, in the order in which the parts build on each other. A check that breaks is
         itself a `fail`, never an exception.
     """
     results = []
@@ -80,7 +80,7 @@ def report(results: list[Check]) -> dict[str, Any]:
 
 
 def check_python() -> Check:
-    """Python's version and place."""
+    """Python's version and where it is installed."""
     version = platform.python_version()
     detail = f"{version} ({platform.python_implementation()}), {sys.executable}"
     if sys.version_info >= (3, 14):
@@ -103,7 +103,7 @@ def check_platform() -> Check:
 
 
 def check_cvtk() -> Check:
-    """This package's version and place."""
+    """This package's version and where it is installed."""
     return Check("cvtk", "ok", f"{__version__}, {Path(__file__).parent}")
 
 

@@ -13,7 +13,7 @@ from cvtk.zoo.index import Entry, all_entries, catalogue
 
 TASK_WORDS = {"segm": "instance segmentation", "det": "object detection"}
 
-# What is written short in MMDetection's names -> the words under which people look for it.
+# What is written short in MMDetection's names -> the words that people search for.
 _BACKBONES = {"r": "resnet", "s": "resnest", "x": "resnext"}
 _WORDS = {
     r"m?dconv|dcn": "dcn deformable convolution",
@@ -147,7 +147,7 @@ def _letters(text: str) -> str:
 
 
 def _searchable(entry: Entry) -> str:
-    """All that an entry may be looked for by, letters and digits alone, in one line."""
+    """All names that an entry may be searched by, letters and digits alone, in one line."""
     name = f"_{entry.name}_"
     usual = [
         _BACKBONES[kind] + depth
