@@ -10,6 +10,7 @@ from pathlib import Path
 from cvtk.errors import InstallError, ModelError, did_you_mean
 from cvtk.io import is_file, read_bytes
 from cvtk.zoo.index import Entry, all_entries, catalogue
+from cvtk.zoo.paddle import equivalents, paddle_model
 
 TASK_WORDS = {"segm": "instance segmentation", "det": "object detection"}
 
@@ -197,8 +198,6 @@ def _of_file(path: Path, task: str | None) -> Entry:
 
 def _hint(model: str, entries: Iterable[Entry], task: str | None) -> str:
     """What to try instead of a name that is none."""
-    from cvtk.zoo.paddle import equivalents, paddle_model
-
     known = paddle_model(model)
     if known is not None:
         near = " or ".join(e.name for e in equivalents(known, n=2))
