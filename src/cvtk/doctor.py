@@ -26,7 +26,7 @@ class Check:
     """What one check found.
 
     Attributes:
-        name: What was looked at, e.g. `torch`.
+        name: What was checked, e.g. `torch`.
         status: `ok`; `note` (training works without it, or something is worth knowing); `fail` (training
             does not work).
         detail: Versions and findings.
@@ -43,7 +43,7 @@ def examine() -> list[Check]:
     """Runs all checks; takes some seconds, since it imports and tries PyTorch and MMDetection.
 
     Returns:
-        One result a check, in the order in which the parts build on each other. A check that breaks is
+        One result per check, in the order in which the parts build on each other. A check that breaks is
         itself a `fail`, never an exception.
     """
     results = []
@@ -80,7 +80,7 @@ def report(results: list[Check]) -> dict[str, Any]:
 
 
 def check_python() -> Check:
-    """Python's version and place."""
+    """Python's version and where it is installed."""
     version = platform.python_version()
     detail = f"{version} ({platform.python_implementation()}), {sys.executable}"
     if sys.version_info >= (3, 14):
@@ -92,18 +92,15 @@ def check_python() -> Check:
 
 def check_platform() -> Check:
     """System, processor, cores."""
-    cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
-    return Check(
-        "platform", "ok", f"{platform.platform()}, {platform.machine()}, {cores} cores"
-    )
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):  # on Linux: those that this process may use
+        cores = len(os.sched_getaffinity(0))
+    detail = f"{platform.platform()}, {platform.machine()}, {cores} cores"
+    return Check("platform", "ok", detail)
 
 
 def check_cvtk() -> Check:
-    """This package's version and place."""
+    """This package's version and where it is installed."""
     return Check("cvtk", "ok", f"{__version__}, {Path(__file__).parent}")
 
 
@@ -112,41 +109,40 @@ def check_torch() -> Check:
     torch = _import("torch")
     if isinstance(torch, Check):
         return torch
-    devices, broken = [f"cpu ({torch.get_num_threads()} threads)"], []
-    names = (
-        [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        if torch.cuda.is_available()
-        else []
-    )
-    names += ["mps"] if torch.backends.mps.is_available() else []
-    for name in ["cpu", *names]:
+    gpus = []
+    if torch.cuda.is_available():
+        gpus += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        gpus.append("mps")
+    working, broken = [], []
+    for device in ["cpu", *gpus]:
         try:
-            ones = torch.ones(8, 8, device=name)
-            if float((ones @ ones).sum()) != 512.0:
-                raise RuntimeError("gives wrong sums")
-        except Exception as error:
-            broken.append(f"{name}: {_first_line(error)}")
-            continue
-        if name.startswith("cuda"):
-            card = torch.cuda.get_device_properties(name)
-            devices.append(f"{name} ({card.name}, {card.total_memory / 2**30:.0f} GB)")
-        elif name == "mps":
-            devices.append(name)
-    detail = f"{torch.__version__}, devices: {', '.join(devices)}"
+            working.append(_try_device(torch, device))
+        except Exception as error:  # drivers and kernels fail in many ways
+            broken.append(f"{device}: {_first_line(error)}")
+    detail = f"{torch.__version__}, devices: {', '.join(working)}"
     if broken:
+        detail = f"{detail}; not working: {'; '.join(broken)}"
         remedy = "Install the PyTorch that fits your GPU's driver: https://pytorch.org/get-started/locally"
-        return Check(
-            "torch", "fail", f"{detail}; not working: {'; '.join(broken)}", remedy
-        )
-    if torch.version.cuda and not names:
+        return Check("torch", "fail", detail, remedy)
+    if torch.version.cuda and not gpus:
+        detail = f"{detail} (built for CUDA {torch.version.cuda}, no GPU found)"
         remedy = "If this machine has an NVIDIA GPU: see whether nvidia-smi works, and update its driver."
-        return Check(
-            "torch",
-            "note",
-            f"{detail} (built for CUDA {torch.version.cuda}, no GPU found)",
-            remedy,
-        )
+        return Check("torch", "note", detail, remedy)
     return Check("torch", "ok", detail)
+
+
+def _try_device(torch: Any, device: str) -> str:
+    """Computes on a device, and describes it; raises what goes wrong."""
+    ones = torch.ones(8, 8, device=device)
+    if float((ones @ ones).sum()) != 512.0:
+        raise RuntimeError("gives wrong sums")
+    if device == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    if device.startswith("cuda"):
+        card = torch.cuda.get_device_properties(device)
+        return f"{device} ({card.name}, {card.total_memory / 2**30:.0f} GB)"
+    return device
 
 
 def check_torchvision() -> Check:
@@ -154,32 +150,34 @@ def check_torchvision() -> Check:
     torchvision = _import("torchvision")
     if isinstance(torchvision, Check):
         return torchvision
+    version = torchvision.__version__
+    remedy = "Install the pair that belongs together: pip install --upgrade torch torchvision"
+    try:
+        _try_nms(torchvision.ops.nms)
+    except Exception as error:
+        detail = f"{version}, nms: {_first_line(error)}"
+        return Check("torchvision", "fail", detail, remedy)
+    return Check("torchvision", "ok", f"{version}, nms works")
+
+
+def _try_nms(nms: Callable[..., Any]) -> None:
+    """Suppresses the second of three boxes, which overlaps the first; raises what goes wrong."""
     import torch
 
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
-    try:
-        kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tolist()
-    except Exception as error:
-        remedy = "Install the pair that belongs together: pip install --upgrade torch torchvision"
-        return Check(
-            "torchvision",
-            "fail",
-            f"{torchvision.__version__}, nms: {_first_line(error)}",
-            remedy,
-        )
-    works = kept == [0, 2]
-    detail = f"{torchvision.__version__}, nms {'works' if works else 'keeps the wrong boxes'}"
-    return Check("torchvision", "ok" if works else "fail", detail)
+    kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)
+    if isinstance(kept, tuple):  # mmcv's gives the boxes as well
+        kept = kept[1]
+    if kept.tolist() != [0, 2]:
+        raise RuntimeError("nms keeps the wrong boxes")
 
 
 def check_mmengine() -> Check:
     """MMEngine."""
     module = _import("mmengine")
-    return (
-        module
-        if isinstance(module, Check)
-        else Check("mmengine", "ok", _version("mmengine"))
-    )
+    if isinstance(module, Check):
+        return module
+    return Check("mmengine", "ok", _version("mmengine"))
 
 
 def check_mmcv() -> Check:
@@ -188,44 +186,28 @@ def check_mmcv() -> Check:
     if isinstance(module, Check):
         return module
     version = _version("mmcv")
-    twice = _installed_twice("mmcv")
     spec = importlib.util.find_spec("mmcv._ext")
     if spec is None:
         # Without the compiled extension and without cvtk's start-up hook.
+        detail = f"{version}, without operators (no mmcv._ext)"
         remedy = "Reinstall cvtk, which brings the operators: pip install --force-reinstall --no-deps cvtk"
-        return Check(
-            "mmcv", "fail", f"{version}, without operators (no mmcv._ext)", remedy
-        )
-    compiled = (spec.origin or "").endswith(
-        tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    )
-    kind = (
-        "compiled operators"
-        if compiled
-        else "operators of cvtk (PyTorch and torchvision)"
-    )
-    import torch
-
-    try:
-        from mmcv.ops import nms
-
-        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
-        _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)
-        if kept.tolist() != [0, 2]:
-            raise RuntimeError("nms keeps the wrong boxes")
-    except Exception as error:
+        return Check("mmcv", "fail", detail, remedy)
+    kind = "operators of cvtk (PyTorch and torchvision)"
+    remedy = f"Reinstall: {INSTALL}"
+    if (spec.origin or "").endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)):
+        kind = "compiled operators"
         remedy = (
             "Its operators were compiled for another PyTorch; remove it and install the one without:"
             f" pip uninstall mmcv onedl-mmcv, then {INSTALL}"
-            if compiled
-            else f"Reinstall: {INSTALL}"
         )
-        return Check(
-            "mmcv",
-            "fail",
-            f"{version}, {kind} do not work: {_first_line(error)}",
-            remedy,
-        )
+    try:
+        from mmcv.ops import nms
+
+        _try_nms(nms)
+    except Exception as error:
+        detail = f"{version}, {kind} do not work: {_first_line(error)}"
+        return Check("mmcv", "fail", detail, remedy)
+    twice = _installed_twice("mmcv")
     if twice:
         return Check("mmcv", "note", f"{version}, {kind}; {twice[0]}", twice[1])
     return Check("mmcv", "ok", f"{version}, {kind}; nms works")
@@ -240,9 +222,11 @@ def check_mmdet() -> Check:
 
     from cvtk.zoo import catalogue
 
-    entries = catalogue()
-    count = {task: sum(e.task == task for e in entries) for task in ("segm", "det")}
-    detail = f"{_version('mmdet')}, {count['segm']} instance segmentation and {count['det']} detection models"
+    tasks = [entry.task for entry in catalogue()]
+    detail = (
+        f"{_version('mmdet')}, {tasks.count('segm')} instance segmentation"
+        f" and {tasks.count('det')} detection models"
+    )
     twice = _installed_twice("mmdet")
     if twice:
         return Check("mmdet", "note", f"{detail}; {twice[0]}", twice[1])
@@ -252,25 +236,27 @@ def check_mmdet() -> Check:
 def check_mim() -> Check:
     """OpenMIM, an installer for MMDetection's relatives."""
     module = _import("mim", needed=False, remedy="pip install onedl-mim")
-    return module if isinstance(module, Check) else Check("mim", "ok", _version("mim"))
+    if isinstance(module, Check):
+        return module
+    return Check("mim", "ok", _version("mim"))
 
 
 def check_pycocotools() -> Check:
     """Pycocotools, with one mask there and back."""
-    module = _import(
-        "pycocotools.mask", remedy="pip install --force-reinstall pycocotools"
-    )
+    remedy = "pip install --force-reinstall pycocotools"
+    module = _import("pycocotools.mask", remedy=remedy)
     if isinstance(module, Check):
         return module
     import numpy as np
 
-    mask = np.asfortranarray(np.eye(5, 7, dtype=np.uint8))
-    code = module.encode(mask)
-    works = np.array_equal(module.decode(code), mask) and int(module.area(code)) == 5
-    detail = (
-        f"{_version('pycocotools')}, masks {'work' if works else 'come back changed'}"
-    )
-    return Check("pycocotools", "ok" if works else "fail", detail)
+    from cvtk.io import decode_mask, encode_mask
+
+    mask = np.eye(5, 7, dtype=np.uint8)
+    version = _version("pycocotools")
+    if not np.array_equal(decode_mask(encode_mask(mask)), mask):
+        detail = f"{version}, masks come back changed"
+        return Check("pycocotools", "fail", detail, remedy)
+    return Check("pycocotools", "ok", f"{version}, masks work")
 
 
 def check_faster_coco_eval() -> Check:
@@ -340,11 +326,11 @@ def _version(module: str) -> str:
     names = _distributions(module)
     if not names:
         return str(getattr(sys.modules.get(module), "__version__", "version unknown"))
-    plain = module.replace("_", "-")
-    shown = [
-        f"{importlib.metadata.version(n)}{'' if n == plain else f' ({n})'}"
-        for n in names
-    ]
+    shown = []
+    for name in names:
+        version = importlib.metadata.version(name)
+        same_name = name == module.replace("_", "-")
+        shown.append(version if same_name else f"{version} ({name})")
     return " and ".join(shown)
 
 
@@ -362,9 +348,7 @@ def _installed_twice(module: str) -> tuple[str, str] | None:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return (
-        f"{type(error).__name__}: {text.splitlines()[0]}"
-        if text
-        else type(error).__name__
-    )
+    """What kind of error it is, and the first line of what it says."""
+    kind = type(error).__name__
+    lines = str(error).strip().splitlines()
+    return f"{kind}: {lines[0]}" if lines else kind

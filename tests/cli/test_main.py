@@ -127,9 +127,10 @@ def run(*arguments, **surroundings):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(tmp_path):
     code = "from cvtk.cli import main; main()"
+    create = ("create", "--script", tmp_path / "segm.py", "--task", "segm")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", code, "demo", "--data-only", "--output", tmp_path],
+            [sys.executable, "-c", code, *create],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -180,12 +181,13 @@ def test_a_name_with_an_escape_does_not_steer_the_terminal(tmp_path):
     ids=str,
 )
 def test_surroundings_do_no_harm(tmp_path, surroundings):
-    folder = tmp_path / "Blüte 花"
-    done = run("demo", "--data-only", "--output", folder, **surroundings)
+    script = tmp_path / "Blüte 花.py"
+    create = ("create", "--script", script, "--task", "segm")
+    done = run(*create, **surroundings)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert (folder / "label.txt").is_file()
-    done = run("demo", "--output", folder, **surroundings)
+    assert done.stderr == "" and done.stdout.startswith("Wrote ")
+    assert script.is_file()
+    done = run(*create, **surroundings)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: ") and "already holds" in done.stderr
+    assert done.stderr.startswith("Error: ") and "exists already" in done.stderr
     assert run("data", "--help", **surroundings).returncode == 0

@@ -123,7 +123,7 @@ class Scene:
         sprite: Sprite,
         centre: tuple[float, float],
         name: str = "",
-        least: float = 0.4,
+        min_visible: float = 0.4,
     ) -> bool:
         """Lays an object over the scene, with its shadow.
 
@@ -131,7 +131,7 @@ class Scene:
             sprite: What to draw.
             centre: x and y of its middle, in pixels of the doubled canvas.
             name: Its class; empty for a leaf.
-            least: The visible fraction that must remain of every fruit below, and of this one.
+            min_visible: The visible fraction that must remain of every fruit below, and of this one.
 
         Returns:
             False, with nothing drawn, where that would hide too much.
@@ -146,14 +146,14 @@ class Scene:
         alpha, rgb = sprite.alpha[inner], sprite.rgb[inner]
         solid = alpha > 0.5
         full = int((sprite.alpha > 0.5).sum())
-        if name and solid.sum() < max(least, 0.45) * full:
+        if name and solid.sum() < max(min_visible, 0.45) * full:
             return False
         counts = np.bincount(self.owner.ravel(), minlength=len(self.names) + 1)
         hidden = np.bincount(
             self.owner[y0:y1, x0:x1][solid], minlength=len(self.names) + 1
         )
         for index, area in enumerate(self.areas, 1):
-            if hidden[index] and counts[index] - hidden[index] < least * area:
+            if hidden[index] and counts[index] - hidden[index] < min_visible * area:
                 return False
         self._shadow(alpha, (y0, x0), n)
         view = self.canvas[y0:y1, x0:x1]
@@ -232,30 +232,47 @@ def make_scene(
         The picture (RGB), and its fruit from back to front; hidden parts are not in the masks.
     """
     scene = Scene(rng, size)
-    h, w = scene.shape
+    _add_leaves(scene, int(rng.integers(1, 6)), 0.15, 0.30)
+    heap = _add_heap(scene) if crowd else 0
+    _add_fruit(scene, fruit)
+    if fruit:
+        _add_leaves(scene, int(rng.integers(0, 3)), 0.10, 0.18)
+    photo, items = scene.finish()
+    if heap:
+        together = np.logical_or.reduce([item.mask for item in items[:heap]])
+        items = [Item("blueberry", together, crowd=True), *items[heap:]]
+    return photo, [item for item in items if item.mask.any()]
+
+
+def _add_leaves(scene: Scene, count: int, smallest: float, largest: float) -> None:
+    """Lays leaves over a scene, of sizes given as fractions of its shorter side."""
+    rng, (h, w) = scene.rng, scene.shape
+    for _ in range(count):
+        radius = rng.uniform(smallest, largest) * min(h, w)
+        sprite = leaf(rng, radius, rng.uniform(0, 6.3), scene.light)
+        scene.add(sprite, (rng.uniform(0, w), rng.uniform(0, h)), min_visible=0.55)
+
+
+def _add_heap(scene: Scene) -> int:
+    """Lays a heap of small blueberries; returns how many."""
+    rng, (h, w) = scene.rng, scene.shape
     short = min(h, w)
+    middle = np.array([rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h])
+    for _ in range(40):
+        x, y = middle + rng.normal(0, 0.11 * short, 2)
+        radius = rng.uniform(0.035, 0.05) * short
+        sprite = blueberry(rng, radius, rng.uniform(0, 6.3), scene.light)
+        scene.add(sprite, (x, y), "blueberry", min_visible=0.0)
+    return len(scene.names)
 
-    def leaves(count: int, low: float, high: float) -> None:
-        for _ in range(count):
-            sprite = leaf(
-                rng, rng.uniform(low, high) * short, rng.uniform(0, 6.3), scene.light
-            )
-            scene.add(sprite, (rng.uniform(0, w), rng.uniform(0, h)), least=0.55)
 
-    leaves(int(rng.integers(1, 6)), 0.15, 0.30)
-    heap = 0
-    if crowd:
-        middle = np.array([rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h])
-        for _ in range(40):
-            x, y = middle + rng.normal(0, 0.11 * short, 2)
-            sprite = blueberry(
-                rng, rng.uniform(0.035, 0.05) * short, rng.uniform(0, 6.3), scene.light
-            )
-            scene.add(sprite, (x, y), "blueberry", least=0.0)
-        heap = len(scene.names)
+def _add_fruit(scene: Scene, count: int) -> None:
+    """Lays fruit of all classes, or as many as find room."""
+    rng, (h, w) = scene.rng, scene.shape
+    short = min(h, w)
     spots: list[tuple[float, float]] = []
-    for _ in range(fruit * 8):
-        if len(scene.names) - heap >= fruit:
+    for _ in range(count * 8):
+        if len(spots) >= count:
             break
         name = str(rng.choice(CLASSES))
         radius = rng.uniform(*RADII[name]) * short
@@ -263,20 +280,10 @@ def make_scene(
         if spots and rng.random() < 0.66:
             near = spots[rng.integers(len(spots))]
             turn, far = rng.uniform(0, 6.3), rng.uniform(0.16, 0.36) * short
-            spot = (
-                near[0] + far * float(np.cos(turn)),
-                near[1] + far * float(np.sin(turn)),
-            )
+            x = near[0] + far * float(np.cos(turn))
+            y = near[1] + far * float(np.sin(turn))
         else:
-            spot = (rng.uniform(0.02, 0.98) * w, rng.uniform(0.02, 0.98) * h)
-        if scene.add(
-            DRAW[name](rng, radius, rng.uniform(0, 6.3), scene.light), spot, name
-        ):
-            spots.append(spot)
-    if fruit:
-        leaves(int(rng.integers(0, 3)), 0.10, 0.18)
-    photo, items = scene.finish()
-    if heap:
-        together = np.logical_or.reduce([item.mask for item in items[:heap]])
-        items = [Item("blueberry", together, crowd=True), *items[heap:]]
-    return photo, [item for item in items if item.mask.any()]
+            x, y = rng.uniform(0.02, 0.98) * w, rng.uniform(0.02, 0.98) * h
+        sprite = DRAW[name](rng, radius, rng.uniform(0, 6.3), scene.light)
+        if scene.add(sprite, (x, y), name):
+            spots.append((x, y))

@@ -23,12 +23,12 @@ def ms_deform_attn_forward(
     """Weighted sum of bilinear samples from feature maps of several sizes.
 
     Args:
-        value: (N, K, M, D): cells of all levels one after the other, M heads, D channels a head.
+        value: (N, K, M, D): cells of all levels one after the other, M heads, D channels per head.
         value_spatial_shapes: (L, 2) int64, height and width of the levels.
         value_level_start_index: (L,) int64, first cell of each level.
         sampling_locations: (N, Q, M, L, P, 2) as x, y; 0 to 1 spans a level from border to border.
         attention_weights: (N, Q, M, L, P).
-        im2col_step: Images at a time in mmcv; unused.
+        im2col_step: Images that mmcv handles at a time; unused.
 
     Returns:
         (N, Q, M * D).
@@ -36,7 +36,7 @@ def ms_deform_attn_forward(
     dtype = compute_dtype(value, sampling_locations, attention_weights)
     n, _, heads, channels = value.shape
     queries = sampling_locations.size(1)
-    # Heads go into the batch: (N M, Q, L, P, 2) places, (N M, 1, Q, L P) weights.
+    # Heads go into the batch: (N M, Q, L, P, 2) positions, (N M, 1, Q, L P) weights.
     grid = (2 * sampling_locations.to(dtype) - 1).transpose(1, 2).flatten(0, 1)
     weights = (
         attention_weights.to(dtype).transpose(1, 2).flatten(0, 1).flatten(2)[:, None]
@@ -72,7 +72,7 @@ def ms_deform_attn_backward(
     grad_attn_weight: Tensor,
     im2col_step: int,
 ) -> None:
-    """Gradients by values, places and weights, from a second forward pass with autograd.
+    """Gradients by values, positions and weights, from a second forward pass with autograd.
 
     Args:
         value: As in the forward pass.

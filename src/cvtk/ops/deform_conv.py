@@ -52,7 +52,7 @@ def deform_conv_forward(
         dilationH: Dilation along y.
         group: Groups of channels that are convolved separately.
         deformable_group: Groups of channels that have offsets of their own.
-        im2col_step: Images at a time in mmcv.
+        im2col_step: Images that mmcv handles at a time; unused.
     """
     geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     output.copy_(deform_kernel.forward(input, weight, offset, None, None, geometry))
@@ -155,12 +155,11 @@ def deform_conv_backward_parameters(
         im2col_step: Unused.
     """
     of, grad = columns.__dict__.pop("cvtk_grad_weight", (None, None))
-    if of is None or of() is not gradOutput:  # only the weight's gradient is wanted
+    if grad is None or of() is not gradOutput:  # only the weight's gradient is wanted
         geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
         # The weight's gradient does not depend on its values, which mmcv does not pass.
         weight = torch.zeros_like(gradWeight)
         grad = deform_kernel.backward(
             gradOutput, input, weight, offset, None, None, geometry
         )[1]
-    assert grad is not None
     gradWeight.add_(grad.to(gradWeight.dtype), alpha=scale)

@@ -111,7 +111,7 @@ def _columns(
     kernel: torch.Size,
     geometry: tuple[int, ...],
 ) -> Tensor:
-    """The samples under the kernel at each place of the output: (G, C / G * kH * kW, H_out * W_out)."""
+    """The samples under the kernel at each position of the output: (G, C / G * kH * kW, H_out * W_out)."""
     stride_y, stride_x, pad_y, pad_x, dilation_y, dilation_x, groups, offset_groups = (
         geometry
     )
@@ -120,16 +120,16 @@ def _columns(
     k_y, k_x = kernel
     taps = k_y * k_x
 
-    def places(count: int, stride: int, pad: int) -> Tensor:
+    def positions(count: int, stride: int, pad: int) -> Tensor:
         return (
             torch.arange(count, device=image.device, dtype=image.dtype) * stride - pad
         )
 
     by_group = offset.view(offset_groups, k_y, k_x, 2, rows, columns)
-    y = by_group[:, :, :, 0] + places(rows, stride_y, pad_y)[:, None]
-    y = y + places(k_y, dilation_y, 0)[:, None, None, None]
-    x = by_group[:, :, :, 1] + places(columns, stride_x, pad_x)
-    x = x + places(k_x, dilation_x, 0)[:, None, None]
+    y = by_group[:, :, :, 0] + positions(rows, stride_y, pad_y)[:, None]
+    y = y + positions(k_y, dilation_y, 0)[:, None, None, None]
+    x = by_group[:, :, :, 1] + positions(columns, stride_x, pad_x)
+    x = x + positions(k_x, dilation_x, 0)[:, None, None]
     # grid_sample counts from -1 to 1 between the outer borders of the first and the last cell.
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     samples = F.grid_sample(

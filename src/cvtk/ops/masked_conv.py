@@ -1,4 +1,4 @@
-"""Convolution at selected places: gather the patches, scatter the results."""
+"""Convolution at selected positions: gather the patches, scatter the results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def masked_im2col_forward(
     pad_h: int,
     pad_w: int,
 ) -> None:
-    """Copies the patch at each selected place into a column.
+    """Copies the patch at each selected position into a column.
 
     Args:
         im: (1, C, H, W).
-        mask_h_idx: (M,) int64 rows of the places in the output of a convolution with stride 1.
+        mask_h_idx: (M,) int64 rows of the positions in the output of a convolution with stride 1.
         mask_w_idx: (M,) int64 columns.
         col: (C * kernel_h * kernel_w, M), receives the patches, 0 outside the image.
         kernel_h: Height of a patch.
@@ -44,7 +44,7 @@ def masked_col2im_forward(
     width: int,
     channels: int,
 ) -> None:
-    """Writes each column to its place; other places keep what they hold.
+    """Writes each column to its position; other positions keep what they hold.
 
     Args:
         col: (C, M) values.

@@ -98,7 +98,7 @@ def modulated_deform_conv_backward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Gradients by everything that is learned.
+    """Gradients by the input, the offsets, the masks and all parameters.
 
     Args:
         input: As in the forward pass.
@@ -141,15 +141,11 @@ def modulated_deform_conv_backward(
     grads = deform_kernel.backward(
         grad_output, input, weight, offset, mask, bias if with_bias else None, geometry
     )
-    targets = (
-        grad_input,
-        grad_weight,
-        grad_offset,
-        grad_mask,
-        *([grad_bias] if with_bias else []),
-    )
-    for target, grad in zip(targets, grads, strict=False):
+    targets = (grad_input, grad_weight, grad_offset, grad_mask)
+    for target, grad in zip(targets, grads[:4], strict=True):
         target.copy_(grad)
+    if with_bias:
+        grad_bias.copy_(grads[4])
 
 
 def _fitted(tensor: Tensor, output: Tensor) -> Tensor:

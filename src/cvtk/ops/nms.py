@@ -47,7 +47,7 @@ def softnms(
     """Soft-NMS (Bodla et al. 2017, https://arxiv.org/abs/1704.04503): overlap lowers a score.
 
     Runs on the CPU, in one NumPy pass over the remaining boxes for each box that is kept. Boxes that fall
-    below `min_score` give their place to the last one, as in mmcv, so that equal scores come in its order.
+    below `min_score` are replaced by the last one, as in mmcv, so that equal scores come in its order.
 
     Args:
         boxes: (N, 4) as x1, y1, x2, y2 in pixels, on the CPU.
@@ -75,14 +75,7 @@ def softnms(
             array[[i, best]] = array[[best, i]]
         rest = slice(i + 1, n)
         iou = _iou(box[i], area[i], box[rest], area[rest], offset)
-        if method == _NAIVE:
-            score[rest][iou >= iou_threshold] = 0
-        elif method == _LINEAR:
-            score[rest] *= np.where(iou >= iou_threshold, 1 - iou, 1).astype(
-                score.dtype
-            )
-        else:
-            score[rest] *= np.exp(-(iou**2) / sigma).astype(score.dtype)
+        score[rest] *= _decay(iou, iou_threshold, sigma, method).astype(score.dtype)
         keep = ~(score[rest] < min_score)
         if not keep.all():
             kept = int(keep.sum())
@@ -97,8 +90,19 @@ def softnms(
     return torch.from_numpy(index[:n])
 
 
+def _decay(
+    iou: NDArray[np.floating], iou_threshold: float, sigma: float, method: int
+) -> NDArray[np.floating]:
+    """What Soft-NMS multiplies the scores with, for boxes of this IoU with a better one."""
+    if method == _GAUSSIAN:
+        factor: NDArray[np.floating] = np.exp(-(iou**2) / sigma)
+        return factor
+    near = 0.0 if method == _NAIVE else 1 - iou
+    return np.where(iou >= iou_threshold, near, 1.0)
+
+
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """Greedy non-maximum suppression that tells for each kept box which ones it suppressed.
+    """Greedy non-maximum suppression that lists for each kept box which ones it suppressed.
 
     Args:
         dets: (N, 5) as x1, y1, x2, y2, score, on the CPU.

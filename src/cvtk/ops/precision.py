@@ -9,8 +9,8 @@ from torch import Tensor
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
     """The type in which to compute with these tensors.
 
-    torchvision's kernels want one type for all their arguments, know no bfloat16, and on the CPU no or only
-    slow float16.
+    torchvision's kernels want one type for all their arguments, do not take bfloat16, and on the CPU take
+    float16 slowly or not at all.
 
     Args:
         tensors: Arguments of one kernel, on one device.

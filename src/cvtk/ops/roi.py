@@ -1,7 +1,7 @@
 """Pooling of regions of interest: RoIAlign (average and maximum) and RoIPool.
 
-A region is a row batch index, x1, y1, x2, y2 in pixels of the image; times `spatial_scale` in cells of the
-feature map.
+A region is a row: batch index, x1, y1, x2, y2. The coordinates are in pixels of the image; times
+`spatial_scale` they are in cells of the feature map.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def roi_align_forward(
         argmax_x: The same for the column.
         aligned_height: Bins in a column.
         aligned_width: Bins in a row.
-        spatial_scale: Cells a pixel.
-        sampling_ratio: Samples along each side of a bin; 0 or less for one a cell (rounded up).
+        spatial_scale: Cells per pixel.
+        sampling_ratio: Samples along each side of a bin; 0 or less for one per cell (rounded up).
         pool_mode: 0 maximum, 1 average.
         aligned: Shift by half a cell, so that cell i is centred at i + 0.5; without, regions are at least
             one cell wide.
@@ -59,6 +59,27 @@ def roi_align_forward(
             )
         )
         return
+    _roi_align_max(
+        features,
+        boxes,
+        (output, argmax_y, argmax_x),
+        spatial_scale,
+        sampling_ratio,
+        aligned,
+    )
+
+
+def _roi_align_max(
+    features: Tensor,
+    boxes: Tensor,
+    targets: tuple[Tensor, Tensor, Tensor],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> None:
+    """RoIAlign with maximum pooling; `targets` receive the maxima, and their rows and columns in cells."""
+    output, argmax_y, argmax_x = targets
+    bins = (output.size(2), output.size(3))
     start, size = _region(boxes, spatial_scale, aligned)
     for rows, (grid_h, grid_w) in _by_grid(
         size, bins, sampling_ratio, features.size(1)
@@ -67,21 +88,16 @@ def roi_align_forward(
             output[rows], argmax_y[rows], argmax_x[rows] = 0, -1, -1
             continue
         # One bin for each sample of the wanted bins: torchvision samples it at its centre.
-        fine = (aligned_height * grid_h, aligned_width * grid_w)
+        fine = (bins[0] * grid_h, bins[1] * grid_w)
         samples = torch.ops.torchvision.roi_align(
             features, boxes[rows], spatial_scale, *fine, 1, aligned
         )
-        best, place = F.max_pool2d(samples, (grid_h, grid_w), return_indices=True)
-        step = size[rows] / size.new_tensor(fine)
-        y = (
-            start[rows, 0, None, None, None]
-            + (place // fine[1] + 0.5) * step[:, 0, None, None, None]
-        )
-        x = (
-            start[rows, 1, None, None, None]
-            + (place % fine[1] + 0.5) * step[:, 1, None, None, None]
-        )
-        for target, values in ((output, best), (argmax_y, y), (argmax_x, x)):
+        best, index = F.max_pool2d(samples, (grid_h, grid_w), return_indices=True)
+        step = (size[rows] / size.new_tensor(fine))[:, :, None, None, None]
+        corner = start[rows][:, :, None, None, None]
+        y = corner[:, 0] + (index // fine[1] + 0.5) * step[:, 0]
+        x = corner[:, 1] + (index % fine[1] + 0.5) * step[:, 1]
+        for target, values in zip(targets, (best, y, x), strict=True):
             target[rows] = values.to(target.dtype)
 
 
@@ -152,7 +168,7 @@ def roi_pool_forward(
         argmax: int, shape of `output`, receives row * W + column of the maximum, or -1.
         pooled_height: Bins in a column.
         pooled_width: Bins in a row.
-        spatial_scale: Cells a pixel.
+        spatial_scale: Cells per pixel.
     """
     channels, height, width = input.shape[1:]
     dtype = compute_dtype(input, rois)
@@ -172,16 +188,16 @@ def roi_pool_forward(
         ],
         dim=-1,
     )
-    best, place = torch.ops.torchvision.roi_pool(
+    best, index = torch.ops.torchvision.roi_pool(
         input.to(dtype), cells.reshape(-1, 5), 1.0, 1, 1
     )
     best = best.view(*shape, channels).permute(0, 3, 1, 2)
-    place = place.view(*shape, channels).permute(0, 3, 1, 2)
+    index = index.view(*shape, channels).permute(0, 3, 1, 2)
     filled = (
         (size > 0).all(1)[:, None, None] & (x2 > x1)[:, None, :] & (y2 > y1)[:, :, None]
     )
     output.copy_(best.where(filled[:, None], 0))
-    argmax.copy_(place.where(filled[:, None], -1))
+    argmax.copy_(index.where(filled[:, None], -1))
 
 
 def roi_pool_backward(
@@ -222,7 +238,7 @@ def _region(boxes: Tensor, scale: float, aligned: bool) -> tuple[Tensor, Tensor]
 def _by_grid(
     size: Tensor, bins: tuple[int, int], ratio: int, channels: int
 ) -> Iterator[tuple[Tensor, tuple[int, int]]]:
-    """Groups regions with the same number of samples a bin, into parts that fit in memory."""
+    """Groups regions with the same number of samples per bin, into parts that fit in memory."""
     if ratio > 0:
         grids = torch.full_like(size, ratio, dtype=torch.long)
     else:

@@ -26,7 +26,7 @@ Row: TypeAlias = dict[str, Any]
 
 _SIZES = ("", "_50", "_75", "_s", "_m", "_l")
 
-# Columns that say the same as others, or differ between the lines of one epoch.
+# Columns that repeat others, or differ between the lines of one epoch.
 _LEFT_OUT = frozenset({"epoch", "iter", "step", "base_lr", "time", "memory"})
 
 _KINDS = {"bbox": "box", "segm": "mask"}
@@ -53,7 +53,7 @@ def write_training_stats(
             files are `outputs/a.train_stats.train.txt` and `.png`, and the same with `valid`; a table
             without rows is not written.
         kinds: What is evaluated, `bbox` and perhaps `segm`.
-        best_by: The column that tells the best epoch; the AP of the last kind where left out.
+        best_by: The column that decides which epoch is best; the AP of the last kind where left out.
 
     Raises:
         FileError: A file cannot be written.
@@ -133,8 +133,8 @@ def _last_by(lines: Iterable[Row], key: str) -> dict[int, Row]:
     for line in lines:
         number = line.get(key)
         if isinstance(number, int | float) and math.isfinite(number):
-            said = {name: value for name, value in line.items() if value is not None}
-            epochs.setdefault(int(number), {}).update(said)
+            given = {name: value for name, value in line.items() if value is not None}
+            epochs.setdefault(int(number), {}).update(given)
     return dict(sorted(epochs.items()))
 
 
@@ -206,7 +206,7 @@ def plot_scores(rows: Sequence[Row], kinds: Sequence[str], best_by: str) -> Figu
     Args:
         rows: What `validation_rows` gave, at least one.
         kinds: What is evaluated, `bbox` and perhaps `segm`.
-        best_by: The column that tells the best epoch, such as `coco/segm_mAP`.
+        best_by: The column that decides which epoch is best, such as `coco/segm_mAP`.
     """
     figure, axes = _empty_plot(rows, "step", "AP on the validation set")
     for kind in reversed(kinds):

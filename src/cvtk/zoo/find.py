@@ -10,10 +10,11 @@ from pathlib import Path
 from cvtk.errors import InstallError, ModelError, did_you_mean
 from cvtk.io import is_file, read_bytes
 from cvtk.zoo.index import Entry, all_entries, catalogue
+from cvtk.zoo.paddle import equivalents, paddle_model
 
 TASK_WORDS = {"segm": "instance segmentation", "det": "object detection"}
 
-# What is written short in MMDetection's names -> the words under which people look for it.
+# What is written short in MMDetection's names -> the words that people search for.
 _BACKBONES = {"r": "resnet", "s": "resnest", "x": "resnext"}
 _WORDS = {
     r"m?dconv|dcn": "dcn deformable convolution",
@@ -147,7 +148,7 @@ def _letters(text: str) -> str:
 
 
 def _searchable(entry: Entry) -> str:
-    """All that an entry may be looked for by, letters and digits alone, in one line."""
+    """All names that an entry may be searched by, letters and digits alone, in one line."""
     name = f"_{entry.name}_"
     usual = [
         _BACKBONES[kind] + depth
@@ -197,8 +198,6 @@ def _of_file(path: Path, task: str | None) -> Entry:
 
 def _hint(model: str, entries: Iterable[Entry], task: str | None) -> str:
     """What to try instead of a name that is none."""
-    from cvtk.zoo.paddle import equivalents, paddle_model
-
     known = paddle_model(model)
     if known is not None:
         near = " or ".join(e.name for e in equivalents(known, n=2))

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from cvtk.errors import InstallError
 from cvtk.zoo import cache
 
-# What the index calls a collection, where users look for a finer name: start of the model's name -> family.
+# What the index calls a collection, where users search for a finer name: start of the model's name -> family.
 _FINER_FAMILIES = {
     ("RTMDet", "rtmdet-ins"): "RTMDet-Ins",
     ("Cascade R-CNN", "cascade-mask-rcnn"): "Cascade Mask R-CNN",
@@ -85,9 +85,9 @@ class Entry:
         return int(stated[1]) if stated else 2
 
     def memory_with(self, batch_size: int) -> float | None:
-        """GPU memory in GB with so many images per step, in proportion to the published figure.
+        """GPU memory in GB with so many images per step, in proportion to the published training.
 
-        A rough figure, a little too large for larger batches: what the weights take does not grow.
+        An estimate, a little too large for larger batches: the weights' share does not grow with the batch.
         """
         if self.memory_gb is None:
             return None
