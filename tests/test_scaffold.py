@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cvtk
-from cvtk.options import DEFAULT_MODELS as MODELS
 from cvtk.errors import CvtkError, FileError
+from cvtk.options import DEFAULT_MODELS as MODELS
 from cvtk.scripts.create import create_script, literal, render
 
 MOST_LINES = {"helper": 120, "vanilla": 400}

@@ -187,7 +187,7 @@ class Result:
             for i, label in enumerate(self.labels)
         ]
 
-    def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int | str = 1, first_id: int = 1) -> list[dict[str, Any]]:
         """The objects as COCO annotations with scores (https://cocodataset.org/#format-results).
 
         Args:
@@ -329,7 +329,7 @@ def _categories(
     ]
 
 
-def _image(result: Result, image_id: int) -> dict[str, Any]:
+def _image(result: Result, image_id: int | str) -> dict[str, Any]:
     return {
         "id": image_id,
         "file_name": result.name,
@@ -344,7 +344,7 @@ def write_instances(
     classes: Sequence[str],
     category_ids: Sequence[int],
     *,
-    image_ids: Sequence[int] | None = None,
+    image_ids: Sequence[int | str] | None = None,
     force: bool = False,
 ) -> int:
     """Writes results of many images as one COCO document while they come in, so that memory stays flat.

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-
 from cvtk.config import DEFAULTS
-from cvtk.engine.batch import fit_batch
 from cvtk.engine.build import build_config
+
+from cvtk.engine.batch import fit_batch
 
 MB = 2**20
 

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from mmengine.runner import set_random_seed
-
 from cvtk.config import DEFAULTS, walk
 from cvtk.engine.build import build_config
+from mmengine.runner import set_random_seed
+
 from cvtk.errors import ModelError
 from cvtk.scripts.create import render
 

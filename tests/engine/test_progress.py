@@ -12,9 +12,9 @@ pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmengine", reason="needs MMEngine")
 
 import torch
+from cvtk.engine.progress import show_progress
 from mmengine.logging import MessageHub
 
-from cvtk.engine.progress import show_progress
 from cvtk.errors import ModelError
 
 

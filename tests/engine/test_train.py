@@ -13,9 +13,9 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from mmengine.config import Config
 
-from cvtk.options import DEFAULT_MODELS as MODELS
 from cvtk.errors import ModelError
 from cvtk.model import create_model
+from cvtk.options import DEFAULT_MODELS as MODELS
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-
 from cvtk.config import set_model
+
 from cvtk.engine.weights import (
     fetch_backbones,
     find_weights,

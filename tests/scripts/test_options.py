@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.config import DEFAULTS
+
 from cvtk.model import Model, create_model
 from cvtk.scripts.create import create_script
 

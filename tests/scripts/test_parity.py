@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from mmengine.runner import Runner
-
 from cvtk.config import DEFAULTS
 from cvtk.engine.build import build_config
+from mmengine.runner import Runner
+
 from cvtk.scripts.create import create_script
 
 # One for each thing that a configuration may have: what it counts in, mixes, repeats, freezes.
