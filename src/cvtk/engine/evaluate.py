@@ -14,6 +14,7 @@ from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
 from cvtk.metrics import evaluate as metrics_of
+from cvtk.metrics import ground_truth
 from cvtk.metrics.detections import Kind
 from cvtk.options import EvaluateOptions
 
@@ -88,8 +89,9 @@ def statistics_of(
     kinds: tuple[Kind, ...] = ("segm", "bbox") if task == "segm" else ("bbox",)
     headlines = []
     notes: list[str] = []
+    truth = ground_truth(dataset, masks=task == "segm")
     for kind in kinds:
-        metrics = metrics_of(dataset, predictions, kind)
+        metrics = metrics_of(truth, predictions, kind)
         prefix = "bbox_" if report else ""
         report[f"{prefix}stats"] = metrics.stats
         report[f"{prefix}class_stats"] = metrics.class_stats
