@@ -22,10 +22,12 @@ def module_source(name: str) -> str:
     """
     text = inspect.getsource(importlib.import_module(f"cvtk.recipe.{name}"))
     lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.Module, ast.Import, ast.ImportFrom)):
-            _remove(lines, node.body[0] if isinstance(node, ast.Module) else node)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+    tree = ast.parse(text)
+    for statement in tree.body:
+        if isinstance(statement, (ast.Expr, ast.Import, ast.ImportFrom)):
+            _remove(lines, statement)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             _shorten_docstring(lines, node.body[0])
     return "\n".join(line for line in lines if line != _REMOVED).strip("\n")
 
