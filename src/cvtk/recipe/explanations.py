@@ -23,9 +23,8 @@ def explain(
         A sentence for each change of the schedule, the data and the start.
     """
     epochs, steps = options.epoch, new["log_processor"]["window_size"]
-    notes = [
-        f"{_count(epochs, 'epoch')} of {_count(steps, 'step')}: {epochs * steps} steps in all."
-    ]
+    length = f"{_count(epochs, 'epoch')} of {_count(steps, 'step')}"
+    notes = [f"{length}: {_count(epochs * steps, 'step')} in all."]
     images = new["train_dataloader"]["batch_size"] * options.accumulate * processes
     notes.append(_learning_rate(old, new, options, images))
     for scheduler in each_dict(new["param_scheduler"]):
