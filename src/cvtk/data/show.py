@@ -14,6 +14,7 @@ from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_bitmap
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
+from cvtk.io import require_free
 
 
 def choose(dataset: Dataset, count: int, seed: int = 0) -> list[Image]:
@@ -104,6 +105,7 @@ def show(
             f"{dataset.file} has no images to show.", "Is this the right file?"
         )
     if output.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        require_free(output, force=force)
         pictures = [draw(dataset, image, by_image[image.id]) for image in images]
         write_image(_sheet(pictures), output, force=force)
         return [output]
