@@ -57,6 +57,7 @@ def test_cut_off_files_are_found(suffix, tmp_path):
 def test_backslashes_are_slashes_and_names_stay_inside(tmp_path):
     assert resolve(tmp_path, "a\\b.jpg") == tmp_path / "a" / "b.jpg"
     assert resolve(tmp_path, "a/../b é.jpg") == tmp_path / "b é.jpg"
+    assert resolve(tmp_path, ".../..a/b..jpg") == tmp_path / "..." / "..a" / "b..jpg"
     for name in (
         "../x.jpg",
         "a/../../x.jpg",
@@ -64,6 +65,11 @@ def test_backslashes_are_slashes_and_names_stay_inside(tmp_path):
         "/etc/passwd",
         "",
         ".",
+        "..",
+        "./..",
+        "a/..",
+        "a/../..",
+        "..\\..\\x.jpg",
         "a\0.jpg",
     ):
         with pytest.raises(DataError, match="leads out of the data folder"):

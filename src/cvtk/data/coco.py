@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct
 
 from cvtk.data.json_text import parse_json
 from cvtk.data.masks import area_and_bbox
-from cvtk.data.types import Annotation, Category, Dataset, Image, show_id
+from cvtk.data.types import NO_RAW, Annotation, Category, Dataset, Image, show_id
 from cvtk.errors import DataError
 from cvtk.io import atomic_write, read_bytes
 
@@ -46,7 +46,7 @@ class _Strict(Struct, forbid_unknown_fields=True, rename={"raw": "segmentation"}
     bbox: list[float] | None | msgspec.UnsetType = UNSET
     area: float | None | msgspec.UnsetType = UNSET
     iscrowd: int | bool | None | msgspec.UnsetType = UNSET
-    raw: Raw = Raw()
+    raw: Raw = NO_RAW
 
 
 def _describe(kind: str, index: int, raw: Raw) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.errors import CvtkError, DataError, FileError
-from cvtk.io import is_file, read_bytes
+from cvtk.io import atomic_write, is_file, read_bytes
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -29,6 +30,10 @@ T = TypeVar("T")
 _ORIENTATION = 0x0112  # the EXIF tag
 # Scaled to a network's input, a picture more elongated than this has no pixel left across.
 _LONGEST_RATIO = 400
+
+# Names of folders and a file, none of them "." or "..": they cannot lead anywhere else.
+_PART = r"(?!\.{1,2}(/|$))[^\\/:\0]+"
+_PLAIN = re.compile(f"{_PART}(/{_PART})*")
 
 _TELL = {
     "missing": "the image is missing",
@@ -80,6 +85,8 @@ def resolve(folder: Path, file_name: str) -> Path:
     Raises:
         DataError: The name is empty, or leads out of the folder.
     """
+    if _PLAIN.fullmatch(file_name):
+        return folder / file_name
     name = file_name
     if "\\" in name and not (
         os.sep == "/" and "\0" not in name and is_file(folder / name)
@@ -125,6 +132,29 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             f"{path}: {_explain(error, data)[1]}.",
             "Replace the image, or leave it out.",
         ) from None
+
+
+def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) -> None:
+    """Writes a Pillow image; the final name appears only when all of it is there.
+
+    It is packed in memory first: Pillow, writing to a file by itself, takes no notice of a disk that is full
+    after half of it.
+
+    Args:
+        image: The image.
+        path: Its suffix says the format.
+        force: Whether a file of that name may be replaced.
+        **options: As for Pillow's `save`.
+
+    Raises:
+        FileError: The file exists, or cannot be written.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)
+    with atomic_write(path, force=force) as part:
+        part.write_bytes(buffer.getvalue())
 
 
 def _to_rgb(image: Any) -> NDArray[np.uint8]:

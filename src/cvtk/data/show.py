@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.images import read_image, resolve
+from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_bitmap
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
-from cvtk.io import atomic_write
+from cvtk.io import require_free
 
 
 def choose(dataset: Dataset, count: int, seed: int = 0) -> list[Image]:
@@ -105,16 +105,15 @@ def show(
             f"{dataset.file} has no images to show.", "Is this the right file?"
         )
     if output.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        require_free(output, force=force)
         pictures = [draw(dataset, image, by_image[image.id]) for image in images]
-        with atomic_write(output, force=force) as part:
-            _sheet(pictures).save(part)
+        write_image(_sheet(pictures), output, force=force)
         return [output]
     files = []
     for image in images:
         file = output / _flat_name(image)
         picture = draw(dataset, image, by_image[image.id])
-        with atomic_write(file, force=force) as part:
-            picture.save(part, quality=90)
+        write_image(picture, file, force=force, quality=90)
         files.append(file)
     return files
 
@@ -151,7 +150,6 @@ def samples(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> list[P
         except CvtkError:
             continue
         picture.thumbnail((1200, 1200))
-        with atomic_write(file, force=True) as part:
-            picture.save(part, quality=88)
+        write_image(picture, file, force=True, quality=88)
         files.append(file)
     return files

@@ -114,34 +114,35 @@ def class_table(sets: dict[str, Dataset]) -> str:
 
 def stats_text(found: dict[str, dict[str, Any]]) -> str:
     """The numbers of `stats` by file, as text."""
-    parts = []
-    for file, values in found.items():
-        head = [
-            "class",
-            "annotations",
-            "images",
-            "small",
-            "medium",
-            "large",
-            "median area",
-        ]
-        rows = [
-            [name, *("-" if v is None else str(v) for v in row.values())]
-            for name, row in values["classes"].items()
-        ]
-        sizes = values["image_sizes"]
-        size = ""
-        if sizes:
-            (w0, h0), (w1, h1) = sizes["smallest"], sizes["largest"]
-            size = (
-                f", {w0} x {h0} to {w1} x {h1} pixels"
-                if (w0, h0) != (w1, h1)
-                else f" of {w0} x {h0} pixels"
-            )
-        kinds = ", ".join(f"{n} {k}" for k, n in values["masks"].items() if n)
-        parts.append(
-            f"{file}\n{values['images']} images{size} ({values['images_without_annotations']} without "
-            f"annotations), {values['annotations']} annotations (masks: {kinds or 'none'}; "
-            f"{values['crowds']} crowds)\n{table([head, *rows])}"
-        )
-    return "\n\n".join(parts)
+    return "\n\n".join(_text(file, values) for file, values in found.items())
+
+
+_HEAD = ["class", "annotations", "images", "small", "medium", "large", "median area"]
+
+
+def _text(file: str, values: dict[str, Any]) -> str:
+    """The numbers of one file: two lines on all of it, and a table of its classes."""
+    rows = [
+        [name, *("-" if value is None else str(value) for value in row.values())]
+        for name, row in values["classes"].items()
+    ]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in values["masks"].items() if n)
+    per_image = ""
+    if values["objects_per_image"]:
+        least, median, most = values["objects_per_image"].values()
+        per_image = f"; {least} to {most} per image, {median:g} in the median"
+    return (
+        f"{file}\n{values['images']} images{_sizes(values['image_sizes'])} "
+        f"({values['images_without_annotations']} without annotations), {values['annotations']} annotations "
+        f"(masks: {kinds or 'none'}; {values['crowds']} crowds{per_image})\n{table([_HEAD, *rows])}"
+    )
+
+
+def _sizes(sizes: dict[str, list[int]]) -> str:
+    """From which to which size the images are; empty where none is known."""
+    if not sizes:
+        return ""
+    (w0, h0), (w1, h1) = sizes["smallest"], sizes["largest"]
+    if (w0, h0) == (w1, h1):
+        return f" of {w0} x {h0} pixels"
+    return f", {w0} x {h0} to {w1} x {h1} pixels"

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from cvtk.data.stats import mask_area
 from cvtk.data.types import Dataset
 
+# How many of the groups start in another part by chance, before swaps even out what came of it.
 _SHAKEN = 0.5
+# What was asked for is a share of the images: these count for more than each of the other columns.
+_IMAGES = 3.0
 
 
 def count_groups(
@@ -137,11 +140,9 @@ def _refine(
     # Some groups start elsewhere, so that each seed ends in an even split of its own.
     part = np.where(rng.random(len(part)) < _SHAKEN, rng.permutation(part), part)
     x: NDArray[Any] = counts / np.maximum(counts.sum(axis=0), 1)
+    x[:, 0] *= _IMAGES
     off = np.stack(
-        [
-            x[part == k].sum(axis=0) - share[k] * (x.sum(axis=0) > 0)
-            for k in range(parts)
-        ]
+        [x[part == k].sum(axis=0) - share[k] * x.sum(axis=0) for k in range(parts)]
     )
     # A group of nothing in each part: swapping with it is moving there.
     x = np.vstack((x, np.zeros((parts, x.shape[1]))))

@@ -34,6 +34,10 @@ class RLE(Struct, frozen=True):
     counts: list[int] | str
 
 
+# The segmentation of an annotation without one. It is one object, for msgspec leaves out a default of this
+# type only where the value is that very object.
+NO_RAW = Raw()
+
 _SOMETHING = re.compile(rb"[^\[\],\s]")
 _segmentation = msgspec.json.Decoder(Polygons | RLE | None)
 
@@ -75,7 +79,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
     bbox: list[float] | None | UnsetType = UNSET
     area: float | None | UnsetType = UNSET
     iscrowd: int | bool | None | UnsetType = UNSET
-    raw: Raw = Raw()
+    raw: Raw = NO_RAW
     extra: dict[str, Raw] | UnsetType = UNSET
 
     @property
@@ -98,7 +102,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
 
     @segmentation.setter
     def segmentation(self, value: Polygons | RLE | dict[str, Any] | None) -> None:
-        self.raw = Raw() if value is None else Raw(msgspec.json.encode(value))
+        self.raw = NO_RAW if value is None else Raw(msgspec.json.encode(value))
 
     @property
     def has_mask(self) -> bool:
