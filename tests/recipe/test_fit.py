@@ -9,9 +9,9 @@ import pytest
 from configurations import FAMILIES, MASK_RCNN, RTMDET, fitted, options
 
 from cvtk.errors import OptionError
-from cvtk.recipe.fit import RUNNER_KEYS
 from cvtk.recipe.nodes import each_dict
 from cvtk.recipe.overrides import apply_overrides
+from cvtk.recipe.runner_keys import RUNNER_KEYS
 from cvtk.recipe.settings import apply_settings
 
 

@@ -18,18 +18,9 @@ from cvtk.recipe.fit import fit_config
 from cvtk.recipe.nodes import set_where_present, update_where_present
 from cvtk.recipe.overrides import apply_overrides
 from cvtk.recipe.quirks import apply_quirks
+from cvtk.recipe.runner_keys import keep_runner_keys
 from cvtk.recipe.settings import apply_settings
 
-# What MMEngine's Runner takes. Other keys of a configuration are variables that these were
-# made from: changing them would do nothing.
-RUNNER_KEYS = (
-    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader"),
-    *("train_cfg", "val_cfg", "test_cfg", "auto_scale_lr", "optim_wrapper"),
-    *("param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
-    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher"),
-    *("env_cfg", "log_processor", "log_level", "visualizer", "default_scope"),
-    *("randomness", "experiment_name", "find_unused_parameters", "custom_imports"),
-)
 BATCH_WITHOUT_GPU = 4  # what "auto" means where there is no GPU's memory to fill
 
 
@@ -66,7 +57,7 @@ def configure(
     own = Config.fromfile(spec.config, import_custom_modules=False).to_dict()
     for note in apply_quirks(own, device):
         logger.info(note)
-    cfg = {key: own[key] for key in own if key in RUNNER_KEYS}
+    cfg = keep_runner_keys(own)
     before = copy.deepcopy(cfg)
     fit_config(
         cfg,
@@ -80,9 +71,6 @@ def configure(
         _amp_type(options, device),
     )
     cfg["work_dir"] = str(options.workspace)
-    if options.tensorboard:
-        backends = cfg["visualizer"]["vis_backends"]
-        backends.append({"type": "TensorboardVisBackend"})
     if processes > 1:
         set_processes(cfg, device)
     apply_settings(cfg, options)
