@@ -8,6 +8,7 @@ from typing import Any
 
 from cvtk.engine.configure import configure
 from cvtk.engine.evaluate import evaluate_to_files
+from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
 from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
@@ -146,6 +147,7 @@ def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
     try:
         runner = TrainingRunner.from_cfg(cfg)
         runner.model = runner.model.to(device)
+        use_lean_masks(runner.model)
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         if not options.set:
             raise
