@@ -62,6 +62,7 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         labels=np.array(labels, int),
         texts=texts,
         masks=masks,
+        class_names=[category.name for category in dataset.categories],
     )
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from cvtk.data.coco import read, write
 from cvtk.data.grouping import group_images, group_keys
 from cvtk.data.relocate import relocate_dataset, require_other
-from cvtk.data.stats import table
 from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
 from cvtk.errors import DataError
+from cvtk.tables import table
 
 
 @dataclass
@@ -182,7 +182,7 @@ def balance(parts: dict[str, Dataset]) -> str:
     held = [name for name in parts if not name.endswith(".train")]
     for name in held:
         total.update(counts[name])
-    rows = [["class", *parts]]
+    rows = []
     for name in classes:
         cells = [
             f"{v[name]} ({100 * v[name] / max(total[name], 1):.0f}%)"
@@ -194,7 +194,8 @@ def balance(parts: dict[str, Dataset]) -> str:
         f"{len(p.images)} ({100 * len(p.images) / max(images, 1):.0f}%)"
         for p in parts.values()
     ]
-    return table([*rows, ["images", *cells]])
+    rows.append(["images", *cells])
+    return table(rows, ["class", *parts], right=range(1, len(parts) + 1))
 
 
 def split_file(

@@ -9,6 +9,7 @@ import numpy as np
 from cvtk.data.masks import area_and_bbox
 from cvtk.data.types import Annotation, Dataset, Image
 from cvtk.errors import DataError
+from cvtk.tables import table
 
 # COCO's limits of small, medium and large: areas of 32 and 96 pixels square.
 SMALL, LARGE = 32**2, 96**2
@@ -89,27 +90,14 @@ def stats(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def table(rows: list[list[str]]) -> str:
-    """Rows of text as columns; the first column to the left, numbers to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k == 0 else cell.rjust(w)
-            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
 def class_table(sets: dict[str, Dataset]) -> str:
     """Annotations of each class (rows) in each set (columns), as text."""
     names = list(dict.fromkeys(name for d in sets.values() for name in d.class_names))
     counts = {key: d.counts() for key, d in sets.items()}
-    rows = [["class", *sets]]
-    rows += [[name, *(str(counts[key].get(name, 0)) for key in sets)] for name in names]
-    rows.append(["annotations", *(str(len(d.annotations)) for d in sets.values())])
-    rows.append(["images", *(str(len(d.images)) for d in sets.values())])
-    return table(rows)
+    rows = [[name, *(counts[key].get(name, 0) for key in sets)] for name in names]
+    rows.append(["annotations", *(len(d.annotations) for d in sets.values())])
+    rows.append(["images", *(len(d.images) for d in sets.values())])
+    return table(rows, ["class", *sets], right=range(1, len(sets) + 1))
 
 
 def stats_text(found: dict[str, dict[str, Any]]) -> str:
@@ -122,10 +110,8 @@ _HEAD = ["class", "annotations", "images", "small", "medium", "large", "median a
 
 def _text(file: str, values: dict[str, Any]) -> str:
     """The numbers of one file: two lines on all of it, and a table of its classes."""
-    rows = [
-        [name, *("-" if value is None else str(value) for value in row.values())]
-        for name, row in values["classes"].items()
-    ]
+    rows = [[name, *row.values()] for name, row in values["classes"].items()]
+    classes = table(rows, _HEAD, right=range(1, len(_HEAD)))
     kinds = ", ".join(f"{n} {kind}" for kind, n in values["masks"].items() if n)
     per_image = ""
     if values["objects_per_image"]:
@@ -134,7 +120,7 @@ def _text(file: str, values: dict[str, Any]) -> str:
     return (
         f"{file}\n{values['images']} images{_sizes(values['image_sizes'])} "
         f"({values['images_without_annotations']} without annotations), {values['annotations']} annotations "
-        f"(masks: {kinds or 'none'}; {values['crowds']} crowds{per_image})\n{table([_HEAD, *rows])}"
+        f"(masks: {kinds or 'none'}; {values['crowds']} crowds{per_image})\n{classes}"
     )
 
 
