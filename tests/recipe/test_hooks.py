@@ -7,16 +7,15 @@ import pytest
 from cvtk.recipe.hooks import set_hooks
 
 
-def hooked(task="segm", early_stop=None, tensorboard=False, **parts):
+def hooked(task="segm", early_stop=None, **parts):
     cfg = {
         "default_hooks": {
             "checkpoint": {"type": "CheckpointHook", "interval": 10},
             "timer": {"type": "IterTimerHook"},
         },
-        "visualizer": {"vis_backends": [{"type": "LocalVisBackend"}]},
         **parts,
     }
-    set_hooks(cfg, task, 15, early_stop, tensorboard)
+    set_hooks(cfg, task, 15, early_stop)
     return cfg
 
 
@@ -61,14 +60,3 @@ def test_mmengine_stops_after_so_many_epochs_without_a_better_ap():
     scores = [0.1, 0.1, 0.101, 0.05, 0.101]  # an equal AP is not better
     stops = [hook._check_stop_condition(score)[0] for score in scores]
     assert stops == [False, False, False, False, True]
-
-
-def test_a_log_for_tensorboard():
-    def kinds(cfg):
-        return [backend["type"] for backend in cfg["visualizer"]["vis_backends"]]
-
-    assert kinds(hooked()) == ["LocalVisBackend"]
-    assert kinds(hooked(tensorboard=True)) == [
-        "LocalVisBackend",
-        "TensorboardVisBackend",
-    ]

@@ -14,7 +14,7 @@ def small(**parts):
     """A fitted configuration, with what the settings are about."""
     model = {"backbone": {"depth": 50}}
     cfg = {**sgd(), "default_hooks": {}, "model": model, **parts}
-    set_hooks(cfg, "segm", 15, None, False)
+    set_hooks(cfg, "segm", 15, None)
     return cfg
 
 
@@ -84,7 +84,7 @@ def test_a_warm_up_where_the_architecture_has_none():
 
 def test_another_metric_also_ends_the_training():
     cfg = small()
-    set_hooks(cfg, "det", 15, early_stop=4, tensorboard=False)
+    set_hooks(cfg, "det", 15, early_stop=4)
     apply(cfg, metric="voc")
     assert cfg["default_hooks"]["checkpoint"]["save_best"] == "coco/bbox_mAP_50"
     assert cfg["custom_hooks"][0]["monitor"] == "coco/bbox_mAP_50"
