@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 
 import pytest
 from configurations import FAMILIES, MASK_RCNN, RTMDET, fitted, options
 
+from cvtk.errors import OptionError
 from cvtk.recipe.nodes import each_dict
 from cvtk.recipe.overrides import apply_overrides
+from cvtk.recipe.runner_keys import RUNNER_KEYS
 from cvtk.recipe.settings import apply_settings
+
+
+def test_the_keys_are_those_that_the_runner_takes():
+    runner = pytest.importorskip("mmengine.runner", reason="needs MMEngine")
+    taken = set(inspect.signature(runner.Runner).parameters) - {"cfg"}
+    assert set(RUNNER_KEYS) == taken | {"custom_imports", "find_unused_parameters"}
+    assert len(RUNNER_KEYS) == len(set(RUNNER_KEYS))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_is_fitted(name):
     cfg = fitted(name, valid="v.json", seed=3)
+    assert cfg.keys() <= set(RUNNER_KEYS)
     assert cfg["train_cfg"] == {"type": "EpochBasedTrainLoop", "max_epochs": 48}
     assert cfg["randomness"] == {"seed": 3}
     assert cfg["train_dataloader"]["batch_size"] == 4
@@ -23,6 +34,13 @@ def test_every_family_is_fitted(name):
     assert start == multiprocessing.get_start_method()
     sets = {part["ann_file"] for part in each_dict(cfg) if "ann_file" in part}
     assert sets == {"used_train.json", "used_valid.json"}, "nothing of COCO is left"
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "train_pipeline", "base_lr"])
+def test_what_would_do_nothing_cannot_be_set(name):
+    # variables of MMDetection's files: others were made from them already
+    with pytest.raises(OptionError, match=name):
+        apply_overrides(fitted(RTMDET), [f"{name}=3"])
 
 
 def test_batches_that_make_a_step_together_count_as_one():

@@ -13,6 +13,7 @@ def hooked(task="segm", early_stop=None, **parts):
             "checkpoint": {"type": "CheckpointHook", "interval": 10},
             "timer": {"type": "IterTimerHook"},
         },
+        "visualizer": {"vis_backends": [{"type": "LocalVisBackend"}]},
         **parts,
     }
     set_hooks(cfg, task, 15, early_stop)
