@@ -165,7 +165,8 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
     from cvtk.engine import hooks
 
     found = [hooks.GuardHook(), hooks.ProgressHook()]
-    found.append(hooks.StatsHook(list(cfg.test_evaluator.metric)))
+    best = cfg.default_hooks.checkpoint.save_best
+    found.append(hooks.StatsHook(list(cfg.test_evaluator.metric), best))
     if device == "cpu":
         found.append(hooks.CPUSpeedHook())
     if cfg.resume:
@@ -174,6 +175,7 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
         if hook["type"] == "EarlyStoppingHook":
             cfg.custom_hooks.remove(hook)
             arguments = {key: hook[key] for key in hook if key != "type"}
+            arguments["monitor"] = best
             found.append(hooks.PatienceHook(**arguments))
     return found
 
@@ -190,7 +192,11 @@ def write_results(cfg: Any, noted_best: str | None, options: TrainOptions) -> No
 
     cfg.update(resume=False, load_from=None, launcher="none")
     cfg.pop("model_wrapper_cfg", None)
-    write_training_stats(options.workspace, cfg.test_evaluator.metric)
+    write_training_stats(
+        options.workspace,
+        cfg.test_evaluator.metric,
+        best_by=cfg.default_hooks.checkpoint.save_best,
+    )
     with atomic_write(options.output.with_suffix(".py"), force=True) as part:
         cfg.dump(part)
     best = read_weights(best_checkpoint(options.workspace, noted_best))
