@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,13 +55,13 @@ def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note
     dataset = read(
         file, lambda item, error: notes.append(Note(item, f"dropped: {error.message}"))
     )
-    _merge_categories(dataset, notes)
+    doubtful = _merge_categories(dataset, notes)
     _merge_images(dataset, notes)
     if images:
         _require_some_image(dataset)
     kept = _images(dataset, notes, images)
     dataset.images = list(kept.values())
-    dataset.annotations = _annotations(dataset, kept, notes)
+    dataset.annotations = _annotations(dataset, kept, doubtful, notes)
     notes += number_ids(dataset)
     return dataset, notes
 
@@ -78,24 +77,38 @@ def repair_file(
     return dataset, notes
 
 
-def _merge_categories(dataset: Dataset, notes: list[Note]) -> None:
-    """Categories of one name become one."""
+def _merge_categories(dataset: Dataset, notes: list[Note]) -> set[Id]:
+    """Categories of one name become one, and those of one id get ids of their own.
+
+    Returns:
+        The ids that stood for several names: nobody knows what their annotations are.
+    """
+    names: dict[Id, set[str]] = {}
+    for category in dataset.categories:
+        names.setdefault(category.id, set()).add(category.name)
+    doubtful = {identifier for identifier, of in names.items() if len(of) > 1}
+    spare = 1 + max((i for i in names if isinstance(i, int)), default=0)
     first: dict[str, Id] = {}
     same: dict[Id, Id] = {}
     kept: list[Category] = []
     for category in dataset.categories:
-        known = first.setdefault(category.name, category.id)
-        same.setdefault(category.id, known)
-        if any(category.name == other.name for other in kept):
-            text = f"merged with category {show_id(known)} of the same name"
-            notes.append(Note(f"category {show_id(category.id)}", text))
-        else:
-            kept.append(category)
+        item = f"category {show_id(category.id)} ({category.name[:100]})"
+        if category.name in first:
+            same.setdefault(category.id, first[category.name])
+            notes.append(Note(item, "merged with the category of the same name"))
+            continue
+        if category.id in doubtful:
+            text = f"its id stood for other names too; it is now {spare}"
+            notes.append(Note(item, text))
+            category.id, spare = spare, spare + 1
+        first[category.name] = category.id
+        kept.append(category)
     dataset.categories = kept
     for annotation in dataset.annotations:
-        annotation.category_id = same.get(
-            annotation.category_id, annotation.category_id
-        )
+        if annotation.category_id not in doubtful:
+            merged = same.get(annotation.category_id, annotation.category_id)
+            annotation.category_id = merged
+    return doubtful
 
 
 def _merge_images(dataset: Dataset, notes: list[Note]) -> None:
@@ -182,10 +195,10 @@ def _size_of_file(place: Path) -> tuple[int, int]:
 
 
 def _annotations(
-    dataset: Dataset, images: dict[Id, Image], notes: list[Note]
+    dataset: Dataset, images: dict[Id, Image], doubtful: set[Id], notes: list[Note]
 ) -> list[Annotation]:
     """The annotations that can be used, mended, each with an id of its own."""
-    known = Counter(category.id for category in dataset.categories)
+    known = {category.id for category in dataset.categories}
     numbers = [a.id for a in dataset.annotations if isinstance(a.id, int)]
     spare = 1 + max(numbers, default=0)
     result: list[Annotation] = []
@@ -202,14 +215,11 @@ def _annotations(
             if image is None:
                 where = show_id(annotation.image_id)
                 raise DataError(f"image {where} is not there")
-            if known[annotation.category_id] != 1:
-                where = show_id(annotation.category_id)
-                state = (
-                    "is not there"
-                    if not known[annotation.category_id]
-                    else "has two names"
-                )
-                raise DataError(f"category {where} {state}")
+            category = show_id(annotation.category_id)
+            if annotation.category_id in doubtful:
+                raise DataError(f"category {category} stood for several names")
+            if annotation.category_id not in known:
+                raise DataError(f"category {category} is not there")
             mended = _annotation(annotation, image, tell)
         except CvtkError as error:
             tell(f"dropped: {error.message}")
