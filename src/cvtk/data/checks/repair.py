@@ -11,18 +11,18 @@ from msgspec import UNSET
 
 from cvtk.data.checks.boxes import area_tolerance
 from cvtk.data.checks.chunk import describe
-from cvtk.data.checks.images import BESIDE, describe_image
+from cvtk.data.checks.images import BESIDE
 from cvtk.data.coco import read, write
 from cvtk.data.formats.finder import find_beside
 from cvtk.data.geometry import measure
 from cvtk.data.ids import number_ids
 from cvtk.data.images import in_parallel, probe, resolve, too_thin
 from cvtk.data.masks import area_and_bbox, check_polygons, require_size
+from cvtk.data.merge import merge_categories, merge_images
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.types import (
     RLE,
     Annotation,
-    Category,
     Dataset,
     Id,
     Image,
@@ -55,8 +55,8 @@ def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note
     dataset = read(
         file, lambda item, error: notes.append(Note(item, f"dropped: {error.message}"))
     )
-    doubtful = _merge_categories(dataset, notes)
-    _merge_images(dataset, notes)
+    doubtful = merge_categories(dataset, notes)
+    merge_images(dataset, notes)
     if images:
         _require_some_image(dataset)
     kept = _images(dataset, notes, images)
@@ -75,64 +75,6 @@ def repair_file(
     dataset = relocate_dataset(dataset, target.parent)
     write(dataset, target, force=force)
     return dataset, notes
-
-
-def _merge_categories(dataset: Dataset, notes: list[Note]) -> set[Id]:
-    """Categories of one name become one, and those of one id get ids of their own.
-
-    Returns:
-        The ids that stood for several names: nobody knows what their annotations are.
-    """
-    names: dict[Id, set[str]] = {}
-    for category in dataset.categories:
-        names.setdefault(category.id, set()).add(category.name)
-    doubtful = {identifier for identifier, of in names.items() if len(of) > 1}
-    spare = 1 + max((i for i in names if isinstance(i, int)), default=0)
-    first: dict[str, Id] = {}
-    same: dict[Id, Id] = {}
-    kept: list[Category] = []
-    for category in dataset.categories:
-        item = f"category {show_id(category.id)} ({category.name[:100]})"
-        if category.name in first:
-            same.setdefault(category.id, first[category.name])
-            notes.append(Note(item, "merged with the category of the same name"))
-            continue
-        if category.id in doubtful:
-            text = f"its id stood for other names too; it is now {spare}"
-            notes.append(Note(item, text))
-            category.id, spare = spare, spare + 1
-        first[category.name] = category.id
-        kept.append(category)
-    dataset.categories = kept
-    for annotation in dataset.annotations:
-        if annotation.category_id not in doubtful:
-            merged = same.get(annotation.category_id, annotation.category_id)
-            annotation.category_id = merged
-    return doubtful
-
-
-def _merge_images(dataset: Dataset, notes: list[Note]) -> None:
-    """Entries of one file become one image; entries of several files with one id are dropped."""
-    files: dict[Id, set[str]] = {}
-    for image in dataset.images:
-        files.setdefault(image.id, set()).add(image.file_name)
-    first: dict[str, Id] = {}
-    same: dict[Id, Id] = {}
-    kept = []
-    for image in dataset.images:
-        if len(files[image.id]) > 1:
-            text = "dropped: images of other files have its id, so nobody knows whose its annotations are"
-            notes.append(Note(describe_image(image), text))
-        elif image.file_name in first:
-            same[image.id] = first[image.file_name]
-            text = f"merged with image {show_id(same[image.id])} of the same file"
-            notes.append(Note(describe_image(image), text))
-        else:
-            first[image.file_name] = image.id
-            kept.append(image)
-    dataset.images = kept
-    for annotation in dataset.annotations:
-        annotation.image_id = same.get(annotation.image_id, annotation.image_id)
 
 
 def _require_some_image(dataset: Dataset) -> None:
@@ -175,7 +117,7 @@ def _images(dataset: Dataset, notes: list[Note], files: bool) -> dict[Id, Image]
         dataset.images, in_parallel(look, dataset.images), strict=True
     ):
         if trouble:
-            notes.append(Note(describe_image(image), f"dropped: {trouble}"))
+            notes.append(Note(image.describe(), f"dropped: {trouble}"))
             continue
         if sized.size != image.size:
             was = f"{image.width} x {image.height}" if image.size else "missing"
