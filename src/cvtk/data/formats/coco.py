@@ -15,6 +15,7 @@ from cvtk.data.merge import merge_categories, merge_images
 from cvtk.data.types import (
     Annotation,
     Converted,
+    Id,
     Image,
     Note,
     show_id,
