@@ -120,7 +120,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
         found = self.bbox
         if not isinstance(found, list) or len(found) != 4:
             return None
-        return found if all(math.isfinite(value) for value in found) else None
+        return found if all(map(math.isfinite, found)) else None
 
     @property
     def is_crowd(self) -> bool:
