@@ -291,10 +291,23 @@ def test_what_groups_do_not_allow_is_said():
     keys = [str(k // 6) for k in range(30)]
     done = split(drops([[6]] * 30), parse_ratios("3:1:1"), keys=keys, look=False)
     assert any(note.startswith("test holds 1 group of") for note in done.notes)
-    assert split(made_up(50), look=False).notes == []
+    assert split(drops([[6]] * 50), look=False).notes == []
 
 
 def test_the_shares_of_folds_are_those_of_the_whole_set():
     text = balance(split(made_up(50), folds=5, look=False).parts)
     shares = re.findall(r"(\d+)%", text.splitlines()[-1])
     assert shares == ["80", "20"] * 5
+
+
+def test_names_of_series_hint_at_group_by():
+    dataset = drops([[6]] * 30)
+    for k, image in enumerate(dataset.images):
+        image.file_name = f"video{k // 10}image{k}.png"
+    (note,) = split(dataset, look=False).notes
+    assert note.startswith("10 images begin with 'video0'") and "--group-by" in note
+    keys = group_keys(dataset.images, note.split("'")[3])
+    assert len(set(keys)) == 3
+    assert not any(
+        "begin with" in n for n in split(dataset, keys=keys, look=False).notes
+    )

@@ -242,7 +242,7 @@ def _chunks(dataset: Dataset) -> Iterator[bytes]:
 
 
 def dump(dataset: Dataset) -> bytes:
-    """A data set as a COCO document, one item a line, so that versions can be compared by line."""
+    """A data set as a COCO document, one item per line, so that versions can be compared by line."""
     return b"".join(_chunks(dataset))
 
 

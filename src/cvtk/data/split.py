@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.coco import read, write
-from cvtk.data.grouping import group_images, group_keys
+from cvtk.data.grouping import SERIES, group_images, group_keys, series_of
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
@@ -100,6 +100,8 @@ def split(
     for image, k in zip(images, part.tolist(), strict=True):
         chosen[names[k]].append(image)
     notes = _notes(ratios, part, group)
+    if keys is None:
+        notes += _series_note([image.file_name for image in images])
     parts = _parts(dataset, chosen, bool(folds))
     return Split(parts, total, len(images) - total, notes)
 
@@ -141,6 +143,18 @@ def _notes(
                 "what is measured on it says little of others. Many groups are needed."
             )
     return notes
+
+
+def _series_note(names: list[str]) -> list[str]:
+    """A hint at series of images that their names tell of."""
+    series = Counter(series_of(names).values())
+    if not series:
+        return []
+    key, count = series.most_common(1)[0]
+    return [
+        f"{count} images begin with {key!r}: if such images are of one video, plot or plant, keep them together "
+        f"with --group-by '{SERIES}'."
+    ]
 
 
 def _parts(

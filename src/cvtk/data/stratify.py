@@ -43,14 +43,13 @@ def count_groups(
             area.append(mask_area(annotation, sizes.get(annotation.image_id)))
     images = np.array(owner, dtype=np.int64)
     per_image = np.bincount(images, minlength=len(group))
-    everything = np.arange(len(group))
     return np.column_stack(
         [
             np.bincount(group, minlength=total),
             np.ones(total, np.int64),
             _table(group[images], np.array(column, int), (total, len(order))),
             _table(group[images], _thirds(np.array(area)), (total, 3)),
-            _table(group[everything], _thirds(per_image), (total, 3)),
+            _table(group, _thirds(per_image), (total, 3)),
         ]
     ).astype(np.int64)
 

@@ -60,6 +60,10 @@ class Image(Struct, omit_defaults=True):
     height: int | None | UnsetType = UNSET
     extra: dict[str, Raw] | UnsetType = UNSET
 
+    def describe(self) -> str:
+        """How a message calls it: by id and file name."""
+        return f"image {show_id(self.id)} ({self.file_name[:100]})"
+
     @property
     def size(self) -> tuple[int, int] | None:
         """(width, height) in pixels, where both are known."""
@@ -116,7 +120,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
         found = self.bbox
         if not isinstance(found, list) or len(found) != 4:
             return None
-        return found if all(math.isfinite(value) for value in found) else None
+        return found if all(map(math.isfinite, found)) else None
 
     @property
     def is_crowd(self) -> bool:

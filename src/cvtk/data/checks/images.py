@@ -33,7 +33,7 @@ def check_entries(dataset: Dataset, problems: Problems) -> None:
     names = Counter(image.file_name for image in dataset.images)
     used = {annotation.image_id for annotation in dataset.annotations}
     for image in dataset.images:
-        item = describe_image(image)
+        item = image.describe()
         try:
             resolve(dataset.folder, image.file_name)
         except DataError as error:
@@ -52,11 +52,6 @@ def check_entries(dataset: Dataset, problems: Problems) -> None:
     if not dataset.annotations:
         kind, text = "no annotations", "the file has no annotations"
         problems.add("error", kind, file, "annotations", text, "Label some images.")
-
-
-def describe_image(image: Image) -> str:
-    """How a problem calls an image."""
-    return f"image {show_id(image.id)} ({image.file_name[:100]})"
 
 
 def _check_ids(
@@ -116,7 +111,7 @@ def check_files(
 def _check_file(
     image: Image, facts: ImageFacts, file: Path | None, problems: Problems
 ) -> None:
-    item = describe_image(image)
+    item = image.describe()
     problem = image_problem(image, facts)
     if problem:
         kind = facts.error or "image size"
