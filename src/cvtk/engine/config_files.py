@@ -1,89 +1,189 @@
-"""The configuration beside weights: it is Python, which MMEngine runs, so it is looked at first."""
+"""The configuration beside weights: Python by its form, but read as values, so that nothing in it runs."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cvtk.errors import ModelError
 from cvtk.io import read_text
+from cvtk.recipe.nodes import each_dict
 
-# What a configuration that MMEngine wrote consists of: names, values, and calls of `dict`.
-_VALUES = (
-    *(ast.Module, ast.Assign, ast.Name, ast.Load, ast.Store, ast.keyword),
-    *(ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub),
-)
-_BUILDERS = ("dict", "list", "set", "tuple")
-# Packages that `custom_imports` may name: they register architectures, and nothing of the user's.
-_PACKAGES = ("mmdet", "mmcv", "mmengine", "mmpretrain", "projects")
-_REMEDY = "If you trust who made it: --trust_weights."
+BUILDERS: dict[str, Callable[..., Any]] = {
+    "dict": dict,
+    "list": list,
+    "set": set,
+    "tuple": tuple,
+}
+# How `Config.dump` writes numbers that have no literal.
+NUMBERS = {"inf": float("inf"), "nan": float("nan")}
+# Packages that a configuration may import or name parts of: they register architectures, nothing of the user's.
+PACKAGES = ("mmdet", "mmcv", "mmengine", "mmpretrain", "projects")
+# A part of another package: `mmpretrain.ConvNeXt`. MMEngine would import any other dotted name, and call it.
+PART = re.compile(rf"(?:{'|'.join(PACKAGES)})\.[A-Z]\w*", re.ASCII)
+REMEDY = "If you trust who made it: --trust_weights."
+
+
+class _NotPlain(Exception):
+    """A place in a configuration that is more than a value."""
+
+    def __init__(self, node: ast.AST, problem: str) -> None:
+        self.line = getattr(node, "lineno", 1)
+        self.problem = problem
+        super().__init__(problem)
 
 
 def read_config(file: Path, trust: bool = False) -> Any:
-    """The configuration that lies beside weights.
+    """The configuration that lies beside weights, as MMEngine's `Config`.
 
     Args:
         file: The configuration, `NAME.py`.
         trust: Whether it may import and call anything as it is read.
 
     Raises:
+        FileError: It is missing, or is not text.
         ModelError: It cannot be read, or does more than name values.
     """
     from mmengine.config import Config
+    from mmengine.utils import import_modules_from_strings
 
-    if not trust:
-        require_plain(file)
     try:
-        return Config.fromfile(file)
-    except (SyntaxError, KeyError, TypeError, ValueError, OSError) as error:
+        if trust:
+            return Config.fromfile(file)
+        values = require_plain(file)
+        if values.get("custom_imports"):
+            import_modules_from_strings(**values["custom_imports"])
+        return Config(values, filename=str(file))
+    except ModelError:
+        raise
+    except (SyntaxError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(file, error) from None
+    except (OSError, ImportError, RecursionError, MemoryError) as error:
         raise _unreadable(file, error) from None
 
 
-def require_plain(file: Path) -> None:
-    """Checks that a configuration only names values.
+def require_plain(file: Path) -> dict[str, Any]:
+    """Reads a configuration that only names values, as `Config.dump` writes it, without running it.
+
+    Returns:
+        The values by their names.
 
     Raises:
+        FileError: It is missing, or is not text.
         ModelError: It would import, call or compute something; the message tells the line.
     """
+    text = read_text(file)
     try:
-        tree = ast.parse(read_text(file))
-    except (SyntaxError, ValueError, RecursionError) as error:
+        values = dict(_assignment(node) for node in ast.parse(text).body)
+        problem = next(_foreign_parts(values), None)
+    except _NotPlain as place:
+        raise ModelError(
+            f"{file}, line {place.line}: {place.problem}.", REMEDY
+        ) from None
+    except (SyntaxError, ValueError, TypeError, KeyError) as error:
         raise _unreadable(file, error) from None
-    for line, problem in _problems(tree):
-        raise ModelError(f"{file}, line {line}: {problem}.", _REMEDY)
+    except (RecursionError, MemoryError) as error:
+        raise _unreadable(file, error) from None
+    if problem:
+        raise ModelError(f"{file}: {problem}.", REMEDY)
+    return values
 
 
-def _problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        line = getattr(node, "lineno", 1)
-        if isinstance(node, ast.Call):
-            function = ast.unparse(node.func)
-            if function not in _BUILDERS:
-                yield line, f"it calls {function}"
-        elif not isinstance(node, _VALUES):
-            yield line, "it does more than name values"
-        elif isinstance(node, ast.Assign):
-            yield from _assignment_problems(node)
+def _assignment(node: ast.stmt) -> tuple[str, Any]:
+    """The name and the value of an assignment, which is all that a plain configuration has."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        raise _NotPlain(node, "it imports something")
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        raise _NotPlain(node, "it does more than name values")
+    name = node.targets[0].id
+    if name == "_base_":
+        raise _NotPlain(node, "it reads another configuration")
+    if len(node.targets) > 1 or name.startswith("_"):
+        raise _NotPlain(node, "it does more than name values")
+    return name, _value(node.value)
 
 
-def _assignment_problems(node: ast.Assign) -> Iterator[tuple[int, str]]:
-    names = [ast.unparse(target) for target in node.targets]
-    if "_base_" in names:
-        yield node.lineno, "it reads another configuration"
-    if "custom_imports" not in names:
-        return
-    for part in ast.walk(node.value):
-        if isinstance(part, ast.List):
-            for module in part.elts:
-                package = ast.unparse(module).strip("'\"").split(".")[0]
-                if package not in _PACKAGES:
-                    yield node.lineno, f"it imports {package}"
+def _value(node: ast.expr) -> Any:
+    """The value of an expression of literals and calls of `dict` and the like."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in NUMBERS:
+        return NUMBERS[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_number(node.operand)
+    if isinstance(node, ast.List):
+        return [_value(item) for item in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple(_value(item) for item in node.elts)
+    if isinstance(node, ast.Set):
+        return {_value(item) for item in node.elts}
+    if isinstance(node, ast.Dict):
+        return {_value(key): _value(value) for key, value in _items(node)}
+    if isinstance(node, ast.Call):
+        return _built(node)
+    raise _NotPlain(node, "it does more than name values")
 
 
-def _unreadable(file: Path, error: Exception) -> ModelError:
+def _items(node: ast.Dict) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The keys and values of a dict."""
+    for key, value in zip(node.keys, node.values, strict=True):
+        if key is None:  # as **another is given
+            raise _NotPlain(node, "it does more than name values")
+        yield key, value
+
+
+def _number(node: ast.expr) -> Any:
+    value = _value(node)
+    if not isinstance(value, (int, float)):
+        raise _NotPlain(node, "it does more than name values")
+    return value
+
+
+def _built(node: ast.Call) -> Any:
+    """What a call of `dict`, `list`, `set` or `tuple` makes."""
+    if not isinstance(node.func, ast.Name) or node.func.id not in BUILDERS:
+        raise _NotPlain(node, f"it calls {ast.unparse(node.func)}")
+    arguments = [_value(argument) for argument in node.args]
+    named = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise _NotPlain(node, "it does more than name values")
+        named[keyword.arg] = _value(keyword.value)
+    return BUILDERS[node.func.id](*arguments, **named)
+
+
+def _foreign_parts(values: dict[str, Any]) -> Iterator[str]:
+    """What a plain configuration would let MMEngine import, call or read, beyond MMDetection's own parts."""
+    for module in _imported(values.get("custom_imports")):
+        if str(module).split(".")[0] not in PACKAGES:
+            yield f"it imports {module}"
+    for part in each_dict(values):
+        for key in ("type", "constructor"):
+            kind = part.get(key)
+            if isinstance(kind, str) and "." in kind and not PART.fullmatch(kind):
+                yield f"it would call {kind}"
+        if part.get("_scope_", "mmdet") not in PACKAGES:
+            yield f"it would import {part['_scope_']}"
+        if isinstance(part.get("teacher_config"), str):
+            yield f"it reads another configuration, {part['teacher_config']}"
+    if values.get("default_scope", "mmdet") not in (None, *PACKAGES):
+        yield f"it would import {values['default_scope']}"
+
+
+def _imported(custom_imports: Any) -> list[Any]:
+    """The modules that a configuration asks MMEngine to import: one, or a list."""
+    if not custom_imports:
+        return []
+    modules = custom_imports["imports"] or []
+    return list(modules) if isinstance(modules, (list, tuple)) else [modules]
+
+
+def _unreadable(file: Path, error: BaseException) -> ModelError:
+    problem = " ".join(str(error).split()) or type(error).__name__
     return ModelError(
-        f"{file} cannot be read as a configuration ({error}).",
+        f"{file} cannot be read as a configuration ({problem[:200]}).",
         "Put the file back that lay there when the weights were trained.",
     )

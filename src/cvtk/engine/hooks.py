@@ -11,6 +11,7 @@ from typing import Any
 from mmengine import dist
 from mmengine.hooks import EarlyStoppingHook, Hook
 
+from cvtk.engine.workspace import find_noted
 from cvtk.errors import ModelError
 from cvtk.log import console, logger
 from cvtk.recipe.workers import tie_workers
@@ -150,17 +151,22 @@ class ResumeHook(Hook):  # type: ignore[misc]
     priority = "VERY_HIGH"  # before MMEngine's hooks look at it
 
     def before_train(self, runner: Any) -> None:
-        """Finds the best checkpoint in this workspace, which may have been moved; validates if need be."""
-        hub, workspace = runner.message_hub, Path(runner.work_dir)
-        named = hub.runtime_info.get("best_ckpt")
-        if named is not None:
-            best = workspace / Path(named).name
-            if best.is_file():
-                hub.update_info("best_ckpt", str(best))
-            else:
-                logger.warning(f"{best.name} is gone: the best epoch is sought anew.")
-                hub.pop_info("best_ckpt")
-                hub.pop_info("best_score", None)
+        """Finds the best checkpoint in this workspace, which may have been moved.
+
+        MMEngine removes the file or folder that is noted as the best one when there is a better one, so no other
+        path than that of a checkpoint in this workspace may stay noted.
+        """
+        hub = runner.message_hub
+        for key in [k for k in hub.runtime_info if k.startswith("best_ckpt")]:
+            noted = hub.runtime_info[key]
+            best = find_noted(Path(runner.work_dir), noted)
+            if best is not None:
+                hub.update_info(key, str(best))
+                continue
+            hub.pop_info(key)
+            hub.pop_info(key.replace("best_ckpt", "best_score"), None)
+            if noted is not None:
+                logger.warning("The best epoch is sought anew: its file is gone.")
 
 
 class ValidateFirstHook(Hook):  # type: ignore[misc]

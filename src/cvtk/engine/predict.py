@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import numpy as np
 
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.config_files import read_config
+from cvtk.engine.devices import pick_device
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
-from cvtk.engine.weights import pick_device, read_weights
-from cvtk.errors import FileError, ModelError
+from cvtk.engine.start import load_named
+from cvtk.engine.weights import checked_loading, read_weights
+from cvtk.errors import CvtkError, FileError, ModelError
 from cvtk.io import encode_mask, require_free
 from cvtk.log import logger
 from cvtk.options import InferenceOptions
@@ -76,9 +79,20 @@ def load_network(spec: ModelSpec, device: str) -> Any:
 
     assert spec.weights is not None
     cfg = read_config(spec.config, spec.trust_weights)
-    init_default_scope("mmdet")
-    network = MODELS.build(cfg.model)
     state = read_weights(spec.weights, spec.trust_weights)["state_dict"]
+    init_default_scope("mmdet")
+    load = functools.partial(load_named, trust=spec.trust_weights)
+    try:
+        with checked_loading(load):
+            network = MODELS.build(cfg.model)
+    except CvtkError:
+        raise
+    except Exception as error:  # whatever the configuration asks MMDetection for
+        problem = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{spec.config} does not describe a network that MMDetection can build: {problem}",
+            "Keep the two files of one training together, and the packages that it was trained with.",
+        ) from None
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -8,7 +8,12 @@ from typing import Any
 
 from mmengine import dist
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from cvtk.errors import CvtkError, ModelError
+
+START_ANEW = "Use the options of that training, or start anew: with --force and without --resume."
 
 
 class TrainingRunner(Runner):  # type: ignore[misc]
@@ -22,6 +27,38 @@ class TrainingRunner(Runner):  # type: ignore[misc]
                 logger.removeHandler(handler)
         return logger
 
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Goes on from a checkpoint of this very training.
+
+        Raises:
+            ModelError: It is of another one, or does not hold together.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except CvtkError:
+            raise
+        except Exception as error:  # what was loaded may hold anything
+            problem = " ".join(f"{error}".split())[:200] or type(error).__name__
+            raise ModelError(
+                f"The training cannot go on from {filename}: {problem}.", START_ANEW
+            ) from None
+
+    def load_checkpoint(
+        self, filename: str, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Loads weights, or a checkpoint to resume from, which must then fit entirely.
+
+        Raises:
+            ModelError: A checkpoint to resume from is of another architecture or for other classes.
+        """
+        checkpoint: dict[str, Any] = super().load_checkpoint(filename, *args, **kwargs)
+        if self._resume:
+            network = self.model.module if is_model_wrapper(self.model) else self.model
+            require_same_parts(network, checkpoint["state_dict"], filename)
+            # MMEngine would run such a text as Python; it writes none itself any more.
+            checkpoint["meta"].pop("config", None)
+        return checkpoint
+
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: Any, **kwargs: Any
     ) -> None:
@@ -30,3 +67,21 @@ class TrainingRunner(Runner):  # type: ignore[misc]
         super().save_checkpoint(out_dir, part, *args, **kwargs)
         if dist.is_main_process():
             Path(out_dir, part).replace(Path(out_dir, filename))
+
+
+def require_same_parts(network: Any, state: dict[str, Any], file: str) -> None:
+    """Checks that weights have exactly the names and shapes of a network's.
+
+    Raises:
+        ModelError: They do not.
+    """
+    own = {name: value.shape for name, value in network.state_dict().items()}
+    found = {name: value.shape for name, value in state.items()}
+    names = own.keys() | found.keys()
+    different = sorted(name for name in names if own.get(name) != found.get(name))
+    if different:
+        raise ModelError(
+            f"{file} is of another architecture, or for other classes: {', '.join(different[:3])} differ"
+            f" ({len(different)} of {len(own)} parts).",
+            START_ANEW,
+        )

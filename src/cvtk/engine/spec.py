@@ -6,9 +6,11 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cvtk.engine.config_files import read_config
 from cvtk.errors import DataError, FileError, InstallError, ModelError
+from cvtk.io import is_file
 from cvtk.options import DEFAULT_MODELS, PathLike
 
 
@@ -72,12 +74,12 @@ def open_weights(weights: Path, trust_weights: bool = False) -> ModelSpec:
         FileError: One of the two files is missing.
         ModelError: The configuration is not one that a training wrote.
     """
-    if not weights.is_file():
+    if not is_file(weights):
         raise FileError(
             f"There are no weights at {weights}.", "Check the path, or train first."
         )
     config = weights.with_suffix(".py")
-    if not config.is_file():
+    if not is_file(config):
         raise FileError(
             f"{weights} needs its configuration beside it: {config} is missing.",
             "Keep the two files together.",
@@ -85,16 +87,35 @@ def open_weights(weights: Path, trust_weights: bool = False) -> ModelSpec:
     cfg = read_config(config, trust_weights)
     try:
         meta = cfg.test_dataloader.dataset.metainfo
-        classes = list(meta.classes)
-        metric = cfg.test_evaluator.metric
-    except (AttributeError, KeyError, TypeError):
+        classes, ids = _classes_of(meta)
+        task = "segm" if "segm" in cfg.test_evaluator.metric else "det"
+        _ = cfg.model.type, list(cfg.test_dataloader.dataset.pipeline)
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ModelError(
             f"{config} is not the configuration of a training.",
             f"Put the file back that lay beside {weights.name} when it was trained.",
         ) from None
-    ids = list(meta.get("category_ids", range(1, len(classes) + 1)))
-    task = "segm" if "segm" in metric else "det"
     return ModelSpec(str(weights), config, task, classes, ids, weights, trust_weights)
+
+
+def _classes_of(meta: Any) -> tuple[list[str], list[int]]:
+    """The class names and their COCO ids, from what a configuration notes of its data.
+
+    Raises:
+        ValueError: They are not different names with different ids.
+    """
+    classes = list(meta["classes"])
+    ids = list(meta.get("category_ids", range(1, len(classes) + 1)))
+    named = classes and all(type(name) is str for name in classes)
+    numbered = len(ids) == len(classes) and all(type(i) is int for i in ids)
+    if (
+        not named
+        or not numbered
+        or len({*classes}) < len(ids)
+        or len({*ids}) < len(ids)
+    ):
+        raise ValueError("no classes")
+    return classes, ids
 
 
 def read_names(labels: PathLike | Sequence[str]) -> list[str]:

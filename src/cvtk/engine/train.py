@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from typing import Any
 
 from cvtk.engine.configure import configure
+from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
 from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
+from cvtk.engine.start import fetch_backbones, load_named, start_weights
 from cvtk.engine.training_data import prepare_data
-from cvtk.engine.weights import (
-    fetch_backbones,
-    pick_device,
-    read_weights,
-    safe_types,
-    start_weights,
-)
+from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.engine.workspace import (
     best_checkpoint,
     checkpoints,
@@ -107,7 +104,8 @@ def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str |
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
-        with safe_types():
+        load = functools.partial(load_named, trust=options.trust_weights)
+        with checked_loading(load):
             runner = build_runner(cfg, options, device)
             runner.train()
     return cfg, runner.message_hub.get_info("best_ckpt", None)
@@ -115,13 +113,12 @@ def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str |
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
     """Sets where the weights come from: a checkpoint to resume from, or trained ones."""
+    fetch_backbones(cfg, options.trust_weights)
     if options.resume and checkpoints(options.workspace):
         cfg.resume = True
         cfg.load_from = str(newest_checkpoint(options.workspace))
         logger.info(f"Goes on from {cfg.load_from}.")
-    elif options.weights == "imagenet":
-        fetch_backbones(cfg, options.trust_weights)
-    elif options.weights != "none":
+    elif options.weights not in ("none", "imagenet"):
         cfg.load_from = start_weights(
             cfg, spec.config, options.weights, options.trust_weights
         )

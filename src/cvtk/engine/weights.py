@@ -1,16 +1,33 @@
-"""Where training starts from, and what it leaves: weights, read without running code."""
+"""Reading weights and checkpoints: without running code that they carry, and whatever they hold.
+
+MMEngine opens files of weights in several places, and falls back on running what they carry. While
+`checked_loading` is open, it opens all of them by `load_file`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import pickle
 import re
+import stat
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from cvtk.errors import ModelError
-from cvtk.log import logger
-from cvtk.recipe.nodes import each_dict
+from cvtk.errors import FileError, ModelError
+
+ZIP_START = (
+    b"PK\x03\x04"  # how PyTorch's files begin since 1.6; older ones are a bare pickle
+)
+LOCAL_HEADER = 30  # bytes of a zip entry before its name
+# The one call that `weights_only` allows and that can fill the memory from a few bytes.
+MEMORY_FILLER = b"\nbytearray\n"
+
+
+class UntrustedError(ModelError):
+    """A file that would run code as it is loaded."""
 
 
 def safe_types() -> contextlib.AbstractContextManager[Any]:
@@ -37,146 +54,167 @@ def safe_types() -> contextlib.AbstractContextManager[Any]:
     return guard(allowed)  # type: ignore[no-any-return]
 
 
-def read_weights(file: str | Path, trust: bool = False) -> dict[str, Any]:
-    """Loads a checkpoint without running code that it may carry.
+def load_file(file: str | Path, trust: bool = False) -> Any:
+    """Loads whatever a file of PyTorch holds, onto the CPU, without running code that it may carry.
 
     Args:
-        file: The checkpoint.
+        file: The file.
         trust: Whether it may hold anything, and so run code as it is loaded.
 
     Raises:
-        ModelError: There is none, or it holds more than weights; the message names what.
+        FileError: It is missing, or is no regular file.
+        ModelError: It is damaged, or would run code; the message names what.
     """
     import torch
 
-    try:
-        with safe_types():
-            weights = torch.load(file, map_location="cpu", weights_only=not trust)
-    except FileNotFoundError:
-        raise ModelError(f"There are no weights at {file}.") from None
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it would run {refused[1]}" if refused else "it is no file of weights"
-        raise ModelError(
-            f"{file} was not loaded: {reason}, or it is damaged.",
-            "If you trust who made it: --trust_weights." if refused else "",
-        ) from None
-    return weights if "state_dict" in weights else {"state_dict": weights}
-
-
-def find_weights(config: Path, weights: str) -> str:
-    """The file of a checkpoint: the catalogue's for `coco`, a file, or a URL to download."""
-    import mmengine
-    import torch
-
-    if weights == "coco":
-        index = config.parent / "metafile.yml"
-        models = mmengine.load(index)["Models"] if index.is_file() else []
-        urls = [
-            m.get("Weights") for m in models if Path(m["Config"]).stem == config.stem
-        ]
-        if not any(urls):
-            raise ModelError(
-                f"No COCO weights are known for {config.stem}: use --weights none."
-            )
-        weights = urls[0]
-    if "://" not in weights:
-        return weights
-    file = Path(torch.hub.get_dir(), "checkpoints", weights.rsplit("/", 1)[-1])
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        digest = re.search(r"-([0-9a-f]{8,})\.", file.name)  # the start of its SHA-256
+    with _opened(Path(file)) as stream:
         try:
-            torch.hub.download_url_to_file(weights, str(file), digest and digest[1])
-        except (OSError, RuntimeError) as error:
+            _require_honest_size(stream)
+            stream.seek(0)
+            with safe_types():
+                return torch.load(stream, map_location="cpu", weights_only=not trust)
+        except Exception as error:  # damaged pickles raise anything
+            refused = re.search(r"GLOBAL (\S+)", str(error))
+            if refused and not trust:
+                raise UntrustedError(
+                    f"{file} was not loaded: it would run {refused[1]}.",
+                    "If you trust who made it: --trust_weights.",
+                ) from None
             raise ModelError(
-                f"{weights} was not downloaded ({error}). "
-                "Use --weights FILE, or --weights none to train from scratch."
+                f"{file} was not loaded: it is damaged, or no file of weights.",
+                "Copy or download it again, or name another.",
             ) from None
-    return str(file)
 
 
-def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> str:
-    """Writes the weights to start from, without the parts for other classes; says so.
+def read_weights(file: str | Path, trust: bool = False) -> dict[str, Any]:
+    """Loads a checkpoint, or bare weights, without running code that it may carry.
 
     Args:
-        cfg: The complete configuration.
-        config: The architecture's own file.
-        weights: "coco", a file or a URL.
-        trust: Whether the file may hold anything; see `read_weights`.
+        file: The file.
+        trust: Whether it may hold anything, and so run code as it is loaded.
 
     Returns:
-        The file, in the workspace.
+        What the file holds; under `state_dict` the weights, names to tensors.
 
     Raises:
-        ModelError: No such weights, or of another architecture.
+        FileError: It is missing, or is no regular file.
+        ModelError: It is damaged, would run code, or holds no weights.
     """
-    import torch
-    from mmdet.registry import MODELS
-    from mmengine.registry import init_default_scope
-
-    file = find_weights(config, weights)
-    state = read_weights(file, trust)["state_dict"]
-    init_default_scope("mmdet")
-    own = MODELS.build(cfg.model).state_dict()
-    fits = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    if len(fits) < len(own) / 2:
-        names = ", ".join([k for k in own if k not in fits][:3])
+    content = load_file(file, trust)
+    state = _state_of(content)
+    problem = _problem(state)
+    if problem:
         raise ModelError(
-            f"{file} is of another architecture: {len(fits)} of {len(own)} parts fit, not {names}, ...",
-            "Name weights of this architecture, or use --weights none.",
+            f"{file} holds no weights: {problem}.",
+            "Name a file that a training wrote, or one from the catalogue.",
         )
-    new = sorted({k.rsplit(".", 1)[0] for k in own if k not in fits})
-    logger.info(
-        f"Starts from {file}; new for your classes: {', '.join(new) or 'nothing'}."
+    return (
+        {**content, "state_dict": state}
+        if state is not content
+        else {"state_dict": state}
     )
-    output = Path(cfg.work_dir, "start.weights")
-    torch.save({"state_dict": fits}, output)
-    return str(output)
 
 
-def fetch_backbones(cfg: Any, trust: bool = False) -> None:
-    """Puts checked local files in the place of what a network's parts begin with.
+@contextlib.contextmanager
+def checked_loading(load: Callable[[str], Any]) -> Iterator[None]:
+    """MMEngine opens every file of weights by `load` meanwhile: to resume, to start from, for backbones and teachers.
 
-    MMEngine would open what it downloads without `weights_only`, if need be.
+    Its own loaders unpickle anything where `weights_only` refuses a file.
 
     Args:
-        cfg: The complete configuration; changed in place.
-        trust: Whether the files may hold anything; see `read_weights`.
+        load: Takes the file's name or address as a configuration or MMEngine gives it.
+    """
+    from mmengine.runner import CheckpointLoader
+
+    def load_checked(name: str, map_location: Any) -> Any:
+        return load(name)
+
+    before = CheckpointLoader._schemes
+    CheckpointLoader._schemes = {"": load_checked}  # by prefix: it is for all names
+    try:
+        yield
+    finally:
+        CheckpointLoader._schemes = before
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """A regular file; a pipe would be waited for without end."""
+    try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise FileError(f"{file} is {kind}, not a file of weights.", "Name a file.")
+        stream = file.open("rb")
+    except FileNotFoundError:
+        raise FileError(
+            f"There are no weights at {file}.", "Check the path, or train first."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(
+            f"{file} cannot be read ({reason}).", "Check the path and its permissions."
+        ) from None
+    with stream:
+        yield stream
+
+
+def _require_honest_size(stream: BinaryIO) -> None:
+    """Checks that loading takes about the memory that the file takes on the disk.
+
+    PyTorch neither compresses the entries of its zip files nor lets them share bytes.
 
     Raises:
-        ModelError: No network, or a file that would run code.
+        ValueError: It would take more.
     """
-    from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
+    stream.seek(0)
+    if stream.read(len(ZIP_START)) != ZIP_START:
+        stream.seek(0)
+        if any(MEMORY_FILLER in part for part in _overlapping_parts(stream)):
+            raise ValueError("it fills the memory")
+        return
+    with zipfile.ZipFile(stream) as archive:
+        entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+        ends = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
+        for entry, end in zip(entries, ends, strict=True):
+            room = end - entry.header_offset - LOCAL_HEADER
+            if max(entry.file_size, entry.compress_size) > room:
+                raise ValueError(f"{entry.filename} is compressed, or not whole")
+            is_pickle = entry.filename.endswith(".pkl")
+            if is_pickle and MEMORY_FILLER in archive.read(entry):
+                raise ValueError("it fills the memory")
 
-    for part in each_dict(cfg.model):
-        start = part.get("init_cfg")
-        if not isinstance(start, dict) or start.get("type") != "Pretrained":
-            continue
-        scheme, _, name = start["checkpoint"].partition("://")
-        url = start["checkpoint"]
-        if scheme in ("torchvision", "modelzoo"):
-            url = get_torchvision_models()[name]
-        elif scheme in ("open-mmlab", "openmmlab"):
-            url = get_external_models()[name]
-        start["checkpoint"] = find_weights(Path(name), url)
-        read_weights(start["checkpoint"], trust)
+
+def _overlapping_parts(stream: BinaryIO, size: int = 2**20) -> Iterator[bytes]:
+    """A file in parts, each with the last bytes of the one before."""
+    last = b""
+    while part := stream.read(size):
+        yield last + part
+        last = part[-len(MEMORY_FILLER) :]
 
 
-def pick_device(device: str) -> str:
-    """`auto` is the GPU where there is one.
+def _state_of(content: Any) -> Any:
+    """The weights in what a file holds: MMEngine's `state_dict`, `model` as Swin and DETR have it, or all of it."""
+    if isinstance(content, dict):
+        for key in ("state_dict", "model"):
+            if key in content:
+                return content[key]
+    return content
 
-    Raises:
-        ModelError: There is no such device.
-    """
+
+def _problem(state: Any) -> str:
+    """Why something is no names with tensors; empty where it is."""
     import torch
 
-    gpu = torch.cuda.is_available()
-    if device == "auto":
-        return "cuda" if gpu else "cpu"
-    if device != "cpu" and not (re.fullmatch(r"cuda(:\d+)?", device) and gpu):
-        raise ModelError(
-            f"There is no device {device!r} here.",
-            "Use --device cpu or auto; `cvtk doctor` shows what PyTorch sees.",
-        )
-    return device
+    if not isinstance(state, dict):
+        return f"there is a {type(state).__name__} in place of names with tensors"
+    if not state:
+        return "it is empty"
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            return f"{name!r:.60} is a {type(value).__name__}, not a tensor"
+        if value.is_meta or value.is_quantized or value.layout != torch.strided:
+            return f"{name} is a tensor without plain numbers"
+    if not isinstance(getattr(state, "_metadata", OrderedDict()), dict):
+        return "its versions of layers are none"
+    return ""

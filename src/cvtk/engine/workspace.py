@@ -13,10 +13,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cvtk.engine.weights import read_weights
 from cvtk.errors import FileError, ModelError
-from cvtk.io import require_free
+from cvtk.io import is_file, require_free
+from cvtk.log import logger
 from cvtk.options import TrainOptions
 
 MARK = ".cvtk-training"
@@ -189,15 +191,41 @@ def newest_checkpoint(workspace: Path) -> Path:
     Raises:
         ModelError: There is none that can be read.
     """
-    needed = {"state_dict", "optimizer", "meta", "message_hub"}
     for file in checkpoints(workspace):
-        with contextlib.suppress(ModelError):
-            if needed <= read_weights(file).keys():
+        with contextlib.suppress(ModelError, FileError):
+            if is_complete(read_weights(file)):
                 return file
+        logger.warning(f"{file} cannot be gone on from, and is passed over.")
     raise ModelError(
         f"There is no checkpoint in {workspace} that can be read.",
         "Start anew, without --resume and with --force.",
     )
+
+
+def is_complete(checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint holds all that a training needs to go on."""
+    meta = checkpoint.get("meta")
+    if not isinstance(meta, dict):
+        return False
+    counts = [meta.get("epoch"), meta.get("iter")]
+    parts = [checkpoint.get(name) for name in ("optimizer", "message_hub")]
+    return all(type(count) is int and count >= 0 for count in counts) and all(
+        isinstance(part, dict) for part in parts
+    )
+
+
+def find_noted(workspace: Path, noted: Any) -> Path | None:
+    """The file that a training noted as its best, but in this workspace; None where it is not there.
+
+    Args:
+        workspace: It may have been moved since.
+        noted: A path, as a checkpoint holds it; it may be anything.
+    """
+    if not isinstance(noted, str):
+        return None
+    name = Path(noted).name
+    is_own = name.endswith(".pth") and OWN_FILES.fullmatch(name)
+    return workspace / name if is_own and is_file(workspace / name) else None
 
 
 def best_checkpoint(workspace: Path, named: str | None) -> Path:
@@ -208,10 +236,12 @@ def best_checkpoint(workspace: Path, named: str | None) -> Path:
         named: The path that the training noted; None without validation.
 
     Returns:
-        The file; where it is gone, the one of the last epoch.
+        The file; where it is gone or damaged, the one of the last epoch.
     """
-    if named:
-        file = workspace / Path(named).name
-        if OWN_FILES.fullmatch(file.name) and file.is_file():
+    file = find_noted(workspace, named)
+    if file is not None:
+        with contextlib.suppress(ModelError, FileError):
+            read_weights(file)
             return file
+        logger.warning(f"{file} is damaged: the weights are those of the last epoch.")
     return newest_checkpoint(workspace)
