@@ -167,7 +167,7 @@ def test_a_mask_of_another_size(spoiled):
         coco["annotations"][2]["segmentation"] = mask
 
     line = spoiled(spoil)
-    assert "[50, 60]" in line and "[96, 128]" in line and "annotation 3" in line
+    assert "60 x 50" in line and "128 x 96" in line and "annotation 3" in line
 
 
 def test_no_annotation(spoiled):
