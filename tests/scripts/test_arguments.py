@@ -113,13 +113,17 @@ def test_the_options_are_those_declared(command, scripts, monkeypatch):
 
 @pytest.mark.parametrize("command", GIVEN)
 def test_vanilla_leaves_out_what_it_says(command, scripts):
-    kinds = [{d.name for d in command_options(command, m)} for m in ("helper", "vanilla")]
+    kinds = [
+        {d.name for d in command_options(command, m)} for m in ("helper", "vanilla")
+    ]
     assert kinds[0] - kinds[1] == LEFT_OUT[command]
     assert kinds[1] <= kinds[0]
     said = scripts["segm", "vanilla"].__doc__
     for name in LEFT_OUT["train"]:
         assert f"--{name}" in said
-    assert "--batch_size auto" in said and "inference in batches" in " ".join(said.split())
+    assert "--batch_size auto" in said and "inference in batches" in " ".join(
+        said.split()
+    )
 
 
 @pytest.mark.parametrize("command", GIVEN)
@@ -217,13 +221,13 @@ def test_a_percent_sign_of_a_help_is_shown_as_it_is():
 
 # One new row in the declaration is one new option everywhere.
 
-ROW = '''\
+ROW = """\
     shiny: Annotated[
         int | None,
         Option(help="how shiny", minimum=1, maximum=7, unset="not at all"),
     ] = None
     frozen_stages: Annotated[
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +271,9 @@ def test_a_new_option_is_in_both_scripts(copy):
             assert "shiny=args.shiny" in source
             (copy / "a.py").write_text(source, encoding="utf-8")
     run = "import runpy; sys.argv = ['a.py', 'train', '--help']\n"
-    assert "--shiny" in with_copy(copy, f"{run}runpy.run_path({str(copy / 'a.py')!r}, run_name='__main__')")
+    assert "--shiny" in with_copy(
+        copy, f"{run}runpy.run_path({str(copy / 'a.py')!r}, run_name='__main__')"
+    )
 
 
 def test_a_new_option_is_in_the_signature(copy):

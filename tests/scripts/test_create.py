@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 import cvtk
 from cvtk.errors import CvtkError, FileError
 from cvtk.options import DEFAULT_MODELS as MODELS
-from cvtk.recipe import classes, data, fit, hooks, nodes, schedule, sizes, start, workers
+from cvtk.recipe import (
+    classes,
+    data,
+    fit,
+    hooks,
+    nodes,
+    schedule,
+    sizes,
+    start,
+    workers,
+)
 from cvtk.scripts.create import create_script, render
 
 MOST_LINES = {"helper": 150, "vanilla": 1050}

@@ -21,7 +21,9 @@ def fails(tmp_path, call, demo):
     """Runs a command of a script in `tmp_path`, and gives the line that it ends with."""
     shutil.copytree(demo.folder, tmp_path / "data")
 
-    def run(command, *more, model=MODEL, task="segm", **changes):  # a model written by hand
+    def run(
+        command, *more, model=MODEL, task="segm", **changes
+    ):  # a model written by hand
         script = create_script(tmp_path / "segm.py", task, MODEL, force=True)
         script.write_text(script.read_text().replace(f'"{MODEL}"', f'"{model}"'))
         options = {
@@ -236,7 +238,6 @@ def test_images_that_cannot_be_read(data, tmp_path, fails, weights):
     line = fails("inference", model_weights=weights, data=data)
     assert ("images/none.jpg" if data == "list.txt" else data) in line
     assert not (tmp_path / "results/instances.json").exists()
-
 
 
 def test_all_wrong_options_are_told_at_once(tmp_path, call, demo):

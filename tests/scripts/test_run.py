@@ -118,7 +118,9 @@ def test_a_script_of_the_first_version_runs(tmp_path, call, demo):
     )
     assert done.returncode == 0, done.stderr
     weights = ["--model_weights", "out/a.pth"]
-    done = call(script, "evaluate", "--data", str(demo.test), *weights, *data, "--output", "m")
+    done = call(
+        script, "evaluate", "--data", str(demo.test), *weights, *data, "--output", "m"
+    )
     assert done.returncode == 0, done.stderr
     images = str(demo.test.parent / "images")
     done = call(script, "inference", "--data", images, *weights, *data, "--output", "i")

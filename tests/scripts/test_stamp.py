@@ -18,7 +18,9 @@ def test_a_script_tells_how_it_was_made(vanilla, tmp_path):
 
 
 def test_a_script_of_the_first_version_is_known(tmp_path):
-    line = '# cvtk: {"version": "0.1.0", "task": "segm", "mode": "helper", "model": "a"}\n'
+    line = (
+        '# cvtk: {"version": "0.1.0", "task": "segm", "mode": "helper", "model": "a"}\n'
+    )
     (tmp_path / "a.py").write_text(f'"""Mine."""\n\n{line}import cvtk\n')
     assert read_stamp(tmp_path / "a.py") == Stamp("0.1.0", "segm", "helper", "a")
 
