@@ -18,7 +18,6 @@ pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-from cvtk.config import set_model
 
 from cvtk.engine.weights import (
     fetch_backbones,
@@ -28,6 +27,8 @@ from cvtk.engine.weights import (
     start_weights,
 )
 from cvtk.errors import ModelError
+from cvtk.recipe.classes import set_classes
+from cvtk.recipe.start import set_start
 
 
 class Bomb:
@@ -133,7 +134,8 @@ def config(name="rtmdet-ins_tiny_8xb32-300e_coco", classes=3):
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
     (file,) = configs.rglob(f"{name}.py")
     cfg = Config.fromfile(file)
-    set_model(cfg._cfg_dict["model"], classes, "none")
+    set_classes(cfg._cfg_dict["model"], classes)
+    set_start(cfg._cfg_dict["model"], "none")
     return cfg
 
 
@@ -152,7 +154,7 @@ def start(cfg, weights):
     ]
 
 
-def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, capsys):
+def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, caplog):
     of_80 = state(config(classes=80))
     torch.save({"state_dict": of_80}, tmp_path / "coco.pth")
     cfg = config(classes=3)
@@ -161,17 +163,17 @@ def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, capsys):
     new = of_80.keys() - taken.keys()
     assert new == {k for k in of_80 if ".rtm_cls." in k and "conv" not in k}
     assert all(torch.equal(taken[k], of_80[k]) for k in taken)
-    (line,) = capsys.readouterr().out.strip().splitlines()
+    (line,) = caplog.messages
     assert "coco.pth" in line and "bbox_head.rtm_cls" in line
 
 
-def test_weights_of_the_same_classes_are_taken_whole(tmp_path, capsys):
+def test_weights_of_the_same_classes_are_taken_whole(tmp_path, caplog):
     cfg = config()
     cfg.work_dir = str(tmp_path)
     own = state(cfg)
     torch.save(own, tmp_path / "mine.pth")
     assert start(cfg, tmp_path / "mine.pth").keys() == own.keys()
-    assert "nothing" in capsys.readouterr().out
+    assert "nothing" in caplog.text
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
@@ -183,7 +185,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     text = str(error.value)
     assert "backbone.stem" in text, "it names parts that are missing"
     assert "--weights none" in text and "\n" not in text
-    assert not (tmp_path / "start.pth").exists()
+    assert not (tmp_path / "start.weights").exists()
 
 
 # A backbone that was trained on ImageNet
