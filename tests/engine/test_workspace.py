@@ -164,11 +164,13 @@ def test_force_removes_the_files_of_a_training_and_no_others(options, workspace)
 @pytest.mark.parametrize("more", [{}, {"force": True}, {"resume": True}])
 def test_a_folder_of_ones_own_with_such_names_is_refused(more, options, workspace):
     fill(workspace, "epoch_1.pth", "epoch_1.jpg", mark=False)
-    with pytest.raises(
-        FileError, match=r"not a training's folder, but has epoch_1\.pth"
+    with (
+        pytest.raises(
+            FileError, match=r"not a training's folder, but has epoch_1\.pth"
+        ),
+        opened_workspace(options(**more)),
     ):
-        with opened_workspace(options(**more)):
-            pass
+        pass
     assert names(workspace) == {"epoch_1.pth", "epoch_1.jpg"}
 
 
