@@ -51,6 +51,7 @@ class ImageFacts:
         width: Pixels as displayed; 0 where it cannot be read.
         height: Pixels as displayed; 0 where it cannot be read.
         orientation: EXIF orientation, 1 (upright) to 8.
+        format: As Pillow calls it: "JPEG", "PNG", ...
         error: Why it cannot be used: `"missing"`, `"truncated"`, `"unreadable"`, or `""`.
         detail: The error in the words of the reader.
         content: Hash of the file's bytes, hexadecimal.
@@ -61,10 +62,21 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     orientation: int = 1
+    format: str = ""
     error: str = ""
     detail: str = ""
     content: str = ""
     thumb: NDArray[np.uint8] | None = None
+
+    @property
+    def opencv_differs(self) -> bool:
+        """Whether OpenCV, with which MMDetection reads, does not see the image as it is displayed.
+
+        OpenCV 4.12 turns JPEG, PNG and TIFF by EXIF, WebP not at all, and fails on TIFF turned by 90 degrees.
+        """
+        if self.format == "TIFF":
+            return self.orientation >= 5
+        return self.format == "WEBP" and self.orientation != 1
 
     @property
     def trouble(self) -> str:
@@ -215,11 +227,10 @@ def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
     if look and data is not None:
         content = hashlib.blake2b(data, digest_size=16).hexdigest()
     try:
-        width, height, orientation, thumb = _measure(path, data, decode, look)
+        return _measure(path, data, content, decode, look)
     except Exception as error:  # Pillow's readers raise whatever a broken file leads to
         kind, detail = _explain(error, data)
         return ImageFacts(path, error=kind, detail=detail, content=content)
-    return ImageFacts(path, width, height, orientation, content=content, thumb=thumb)
 
 
 def _probe_no_file(path: Path) -> ImageFacts:
@@ -234,9 +245,9 @@ def _probe_no_file(path: Path) -> ImageFacts:
 
 
 def _measure(
-    path: Path, data: bytes | None, decode: bool, look: bool
-) -> tuple[int, int, int, NDArray[np.uint8] | None]:
-    """Displayed width and height, orientation, and thumbnail of an image; raises as Pillow does."""
+    path: Path, data: bytes | None, content: str, decode: bool, look: bool
+) -> ImageFacts:
+    """The facts of an image that can be read; raises as Pillow does."""
     from PIL import Image
 
     _allow_large_images()
@@ -253,9 +264,12 @@ def _measure(
             small = image.convert("L").resize((17, 16), Image.Resampling.BOX)
             thumb = np.asarray(small)
         # Pillow has turned TIFF already.
-        if orientation >= 5 and image.format != "TIFF":
+        form = image.format or ""
+        if orientation >= 5 and form != "TIFF":
             width, height = height, width
-    return width, height, orientation, thumb
+    return ImageFacts(
+        path, width, height, orientation, form, content=content, thumb=thumb
+    )
 
 
 def orientation_of(image: Any) -> int:

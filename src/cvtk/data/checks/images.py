@@ -118,6 +118,15 @@ def _check_file(
         beside = facts.error == "missing" and _is_beside(image, file)
         remedy = BESIDE if beside else _REPLACE
         problems.add("error", kind, file, item, problem, remedy)
+    elif facts.opencv_differs:
+        text = (
+            f"EXIF turns it for display, which OpenCV does not do with {facts.format}: a vanilla script, or "
+            "MMDetection itself, would see it unturned, or not at all"
+        )
+        remedy = (
+            "Save it turned, for example with ImageMagick's `mogrify -auto-orient`."
+        )
+        problems.add("warning", "EXIF rotated", file, item, text, remedy)
     elif facts.orientation != 1:
         text = "EXIF turns it for display, and training too reads it turned"
         remedy = "Make sure that its outlines were drawn on the turned image."
