@@ -14,6 +14,7 @@ The test changes what runs in these ways, and in no other:
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import json
 import os
@@ -39,6 +40,7 @@ from cvtk.recipe.explanations import explain
 from cvtk.recipe.fit import fit_config
 from cvtk.recipe.overrides import apply_overrides
 from cvtk.recipe.quirks import apply_quirks
+from cvtk.recipe.runner_keys import keep_runner_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -211,11 +213,12 @@ def fitted(model, **options):
     config = cvtk.zoo.find(model, "segm").config
     own = Config.fromfile(config, import_custom_modules=False).to_dict()
     apply_quirks(own, "cpu")
-    before = Config(own).to_dict()
+    cfg = keep_runner_keys(own)
+    before = copy.deepcopy(cfg)
     chosen = TrainOptions("train.json", output_weights="fruit.pth", **options)
     datasets = {"train": dataset_of("train.json", ".", ["a", "b", "c"], [1, 2, 3])}
-    new = fit_config(own, config.stem, "segm", datasets, 60, False, chosen)
-    return before, new, chosen
+    fit_config(cfg, config.stem, "segm", datasets, 60, False, chosen)
+    return before, cfg, chosen
 
 
 def test_the_decisions_of_the_example_are_those_that_are_made():
