@@ -187,7 +187,9 @@ class Result:
             for i, label in enumerate(self.labels)
         ]
 
-    def to_coco(self, image_id: int | str = 1, first_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(
+        self, image_id: int | str = 1, first_id: int = 1
+    ) -> list[dict[str, Any]]:
         """The objects as COCO annotations with scores (https://cocodataset.org/#format-results).
 
         Args:
