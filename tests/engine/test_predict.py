@@ -122,7 +122,7 @@ def test_what_is_no_image_is_named(content, tmp_path):
 
 
 def test_a_model_without_weights_predicts_nothing(spec):
-    with pytest.raises(ModelError, match="has no weights yet.*Train it"):
+    with pytest.raises(ModelError, match=r"has no weights yet.*Train it"):
         Predictor(spec, "cpu")
 
 

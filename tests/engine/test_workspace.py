@@ -56,6 +56,12 @@ def names(workspace):
     return {path.name for path in workspace.iterdir()}
 
 
+def refused(options, said):
+    """Opens a workspace where that is not allowed."""
+    with pytest.raises(FileError, match=said), opened_workspace(options):
+        pass
+
+
 def checkpoint(file, **more):
     keys = ("state_dict", "optimizer", "meta", "message_hub")
     torch.save({key: {} for key in keys} | more, file)
@@ -111,9 +117,7 @@ def test_the_lock_of_a_killed_process_is_no_obstacle(options, workspace, tmp_pat
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert first.stdout.readline() == "opened\n"
-    with pytest.raises(FileError, match="Another training"):
-        with opened_workspace(options()):
-            pass
+    refused(options(), "Another training")
     first.kill()
     first.wait()
     assert (workspace / LOCK).exists(), "nobody removed it"
@@ -190,9 +194,7 @@ def test_a_training_from_before_there_was_a_mark_is_resumed(options, workspace):
 
 def test_weights_that_exist_are_kept_unless_forced(options, tmp_path):
     (tmp_path / "a.pth").write_text("mine")
-    with pytest.raises(FileError, match=r"a\.pth exists already.*--force"):
-        with opened_workspace(options()):
-            pass
+    refused(options(), r"a\.pth exists already.*--force")
     assert not (tmp_path / "a").exists()
     with opened_workspace(options(force=True)):
         pass
@@ -201,9 +203,7 @@ def test_weights_that_exist_are_kept_unless_forced(options, tmp_path):
 def test_a_program_of_the_name_is_never_replaced(options, tmp_path):
     (tmp_path / "a.py").write_text("print('mine')\n")
     for more in ({}, {"force": True}, {"resume": True}):
-        with pytest.raises(FileError, match=r"a\.py.*another name"):
-            with opened_workspace(options(**more)):
-                pass
+        refused(options(**more), r"a\.py.*another name")
     (tmp_path / "a.py").write_text(CONFIGURATION)
     with opened_workspace(options(force=True)):
         pass
@@ -220,9 +220,7 @@ def test_what_cannot_be_a_workspace_is_told(kind, options, workspace, tmp_path):
     else:
         (tmp_path / "x").write_text("mine")
         chosen = TrainOptions("train.json", output_weights=tmp_path / "x" / "a.pth")
-    with pytest.raises(FileError, match=r"[Cc]hoose another name"):
-        with opened_workspace(chosen):
-            pass
+    refused(chosen, r"[Cc]hoose another name")
 
 
 # The checkpoints to go on from
@@ -235,7 +233,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(workspace):
     whole = (workspace / "epoch_10.pth").read_bytes()
     (workspace / "epoch_10.pth").write_bytes(whole[: len(whole) // 2])
     (workspace / "epoch_11.pth").touch()
-    assert [file.name for file in checkpoints(workspace)][0] == "epoch_11.pth"
+    assert checkpoints(workspace)[0] == workspace / "epoch_11.pth"
     assert newest_checkpoint(workspace) == workspace / "epoch_9.pth"
 
 

@@ -7,6 +7,7 @@ import copy
 import functools
 from typing import Any
 
+from cvtk.data import Dataset
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
@@ -27,7 +28,7 @@ from cvtk.engine.workspace import (
 from cvtk.errors import OptionError
 from cvtk.io import atomic_write
 from cvtk.log import console, logger
-from cvtk.options import EvaluateOptions, TrainOptions
+from cvtk.options import TrainOptions
 from cvtk.visual.curves import write_training_stats
 
 Statistics = dict[str, Any]
@@ -58,19 +59,20 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        cfg, best = run(spec, options, device)
+        cfg, best, truth = run(spec, options, device)
         if not main:
             return spec, None
         write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        if options.test is None:
+        if truth is None:
             return trained, None
         name = options.output.with_suffix("")
         statistics = evaluate_to_files(
             Predictor(trained, options.device),
-            EvaluateOptions(options.test, device=options.device, force=True),
+            truth,
             folder=name,
             stats_file=name.with_name(f"{name.name}.test_stats.json"),
+            force=True,
         )
         return trained, statistics
 
@@ -87,20 +89,23 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
     print(cfg.pretty_text, file=console())
 
 
-def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str | None]:
+def run(
+    spec: ModelSpec, options: TrainOptions, device: str
+) -> tuple[Any, str | None, Dataset | None]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:
-        The complete configuration, and the best checkpoint as the training noted it.
+        The complete configuration, the best checkpoint as the training noted it, and the test set.
     """
     from mmengine import dist
 
-    cfg = None
+    cfg, truth = None, None
     with quiet_libraries():
         if dist.is_main_process():
             data = prepare_data(spec, options)
             cfg = configure(spec, data, options, device, dist.get_world_size())
             set_start(cfg, spec, options)
+            truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
@@ -108,7 +113,7 @@ def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str |
         with checked_loading(load):
             runner = build_runner(cfg, options, device)
             runner.train()
-    return cfg, runner.message_hub.get_info("best_ckpt", None)
+    return cfg, runner.message_hub.get_info("best_ckpt", None), truth
 
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
