@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,10 @@ def run_network(
     from mmcv.transforms import Compose
     from mmengine.dataset import pseudo_collate
 
-    steps = network.cfg.test_dataloader.dataset.pipeline
+    from cvtk.engine.images import read_as_displayed
+
+    steps = copy.deepcopy(network.cfg.test_dataloader.dataset.pipeline)
+    read_as_displayed(steps)
     pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
 
     def load(start: int) -> list[Any]:

@@ -138,16 +138,19 @@ def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
     from mmdet.visualization import DetLocalVisualizer
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
+    from cvtk.engine.images import read_as_displayed
     from cvtk.engine.runner import TrainingRunner
 
     # MMEngine's is one for all; a second training would write to the first's log.
     DetLocalVisualizer._instance_dict.clear()
-    cfg = copy.deepcopy(cfg)
-    hooks = own_hooks(cfg, device)
+    run_cfg = copy.deepcopy(cfg)
+    hooks = own_hooks(run_cfg, device)
+    read_as_displayed(run_cfg._cfg_dict)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
-        cfg.val_evaluator.type = CvtkCocoMetric
+        run_cfg.val_evaluator.type = CvtkCocoMetric
     try:
-        runner = TrainingRunner.from_cfg(cfg)
+        runner = TrainingRunner.from_cfg(run_cfg)
+        runner.cfg = cfg  # what checkpoints record: MMDetection can build it alone
         runner.model = runner.model.to(device)
         use_lean_masks(runner.model)
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
