@@ -241,8 +241,10 @@ def test_auto_is_four_images_without_a_gpu(built):
 
 
 def test_set_has_the_last_word(built):
-    cfg = built(lr=0.1, set=["optim_wrapper.optimizer.lr=0.3", "randomness.seed=9"])
-    assert (cfg.optim_wrapper.optimizer.lr, cfg.randomness.seed) == (0.3, 9)
+    cfg = built(
+        lr=0.1, set=["optim_wrapper.optimizer.lr=0.3", "env_cfg.cudnn_benchmark=True"]
+    )
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.env_cfg.cudnn_benchmark) == (0.3, True)
 
 
 @pytest.mark.parametrize("name", ["max_epochs", "train_pipeline", "base_lr"])
@@ -298,4 +300,4 @@ def test_tensorboard_is_asked_for_where_it_is_missing(built):
 
 def test_its_decisions_are_told(built):
     said = "\n".join(built().decisions)
-    assert "classes" in said and "learning rate" in said
+    assert "epochs of" in said and "Learning rate" in said

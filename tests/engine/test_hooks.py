@@ -249,7 +249,7 @@ def test_tables_are_written_after_an_epoch(runner, tmp_path):
         {"coco/bbox_mAP": 0.5, "data_time": 0, "time": 1, "step": 1},
     ]
     log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    now, hook = runner(10), StatsHook(["bbox"])
+    now, hook = runner(10), StatsHook(["bbox"], "coco/bbox_mAP")
     now.work_dir = str(workspace)
     hook.after_train_epoch(now)
     assert not list(tmp_path.glob("*.txt")), "a validation follows"

@@ -17,6 +17,7 @@ from cvtk.engine.configure import configure
 from cvtk.engine.spec import make_spec
 from cvtk.engine.training_data import prepare_data
 from cvtk.options import TrainOptions
+from cvtk.recipe.quirks import apply_quirks
 from cvtk.scripts.create import create_script
 
 # One for each thing that a configuration may have: what it counts in, mixes, repeats, freezes.
@@ -137,6 +138,7 @@ def test_both_scripts_build_the_same(more, task, name, built_by_vanilla, chosen,
         file = options.workspace / f"used_{split}.json"
         used[split] = json.loads(file.read_text())
     other = built_by_vanilla(name, task, demo.label, options).to_dict()
+    apply_quirks(other, "cpu")  # which the vanilla script leaves out
     keys = {*inspect.signature(Runner).parameters}
     assert {*helper} & keys == {*other} & keys - {"launcher"}
     assert other["launcher"] == "none"
