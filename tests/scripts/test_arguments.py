@@ -150,7 +150,7 @@ def test_the_help_shows_each_option_with_its_default(
         assert end.value.code == 0
         shown = " ".join(capsys.readouterr().out.split("options:")[1].split())
         for declared in command_options(command, mode):
-            _, _, text = shown.partition(f" --{declared.name} ")
+            text = re.split(rf" --{declared.name}(?=[ ,])", f" {shown}")[1]
             text = text.replace(f"--{declared.name.replace('_', '-')}", "")
             text = text.partition(" --")[0]
             assert declared.option.help in text
