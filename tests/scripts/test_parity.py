@@ -13,6 +13,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from mmengine.runner import Runner
 
+from cvtk.recipe.quirks import apply_quirks
 from cvtk.scripts.create import create_script
 
 # One for each thing that a configuration may have: what it counts in, mixes, repeats, freezes.
@@ -112,6 +113,7 @@ def test_both_scripts_build_the_same(
         file = options.workspace / f"used_{split}.json"
         used[split] = json.loads(file.read_text())
     other = built_by_vanilla(name, task, demo.label, options).to_dict()
+    apply_quirks(other, "cpu")  # the vanilla script leaves these out
     keys = {*inspect.signature(Runner).parameters}
     assert {*helper} & keys == {*other} & keys - {"launcher"}
     assert other["launcher"] == "none"
