@@ -154,7 +154,7 @@ def start(cfg, weights):
     ]
 
 
-def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, caplog):
+def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, messages):
     of_80 = state(config(classes=80))
     torch.save({"state_dict": of_80}, tmp_path / "coco.pth")
     cfg = config(classes=3)
@@ -163,17 +163,17 @@ def test_the_head_for_other_classes_is_left_out_and_told(tmp_path, caplog):
     new = of_80.keys() - taken.keys()
     assert new == {k for k in of_80 if ".rtm_cls." in k and "conv" not in k}
     assert all(torch.equal(taken[k], of_80[k]) for k in taken)
-    (line,) = caplog.messages
+    (line,) = messages.messages
     assert "coco.pth" in line and "bbox_head.rtm_cls" in line
 
 
-def test_weights_of_the_same_classes_are_taken_whole(tmp_path, caplog):
+def test_weights_of_the_same_classes_are_taken_whole(tmp_path, messages):
     cfg = config()
     cfg.work_dir = str(tmp_path)
     own = state(cfg)
     torch.save(own, tmp_path / "mine.pth")
     assert start(cfg, tmp_path / "mine.pth").keys() == own.keys()
-    assert "nothing" in caplog.text
+    assert "nothing" in messages.text
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):

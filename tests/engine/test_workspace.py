@@ -62,9 +62,11 @@ def refused(options, said):
         pass
 
 
-def checkpoint(file, **more):
-    keys = ("state_dict", "optimizer", "meta", "message_hub")
-    torch.save({key: {} for key in keys} | more, file)
+def checkpoint(file):
+    """Writes a file of the form of MMEngine's checkpoints."""
+    content = {key: {} for key in ("optimizer", "message_hub")}
+    meta = {"epoch": 1, "iter": 2}
+    torch.save({**content, "state_dict": {"a": torch.ones(1)}, "meta": meta}, file)
 
 
 # The mark and the lock
@@ -251,12 +253,12 @@ def test_the_best_checkpoint_lies_in_the_workspace(workspace, tmp_path):
     workspace.mkdir()
     name = "best_coco_segm_mAP_epoch_1.pth"
     for folder in (workspace, tmp_path):
-        (folder / name).write_text("...")
+        checkpoint(folder / name)
     checkpoint(workspace / "epoch_3.pth")
     assert best_checkpoint(workspace, f"/moved/{name}") == workspace / name
     assert best_checkpoint(workspace, str(tmp_path / name)) == workspace / name
     last = workspace / "epoch_3.pth"
     assert best_checkpoint(workspace, None) == last
     assert best_checkpoint(workspace, "best_coco_segm_mAP_epoch_7.pth") == last
-    (workspace / "evil.pth").write_text("...")
+    checkpoint(workspace / "evil.pth")
     assert best_checkpoint(workspace, str(workspace / "evil.pth")) == last
