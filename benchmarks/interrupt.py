@@ -4,7 +4,7 @@ Each training has worker processes. After the signal it must end within five sec
 behind. The same command with --resume must then end with all epochs and whole tables. A tiny network learns
 from the demo's images at 64 pixels. Needs Linux or macOS.
 
-    python benchmarks/interrupt.py [--rounds 20] [--seed 0]
+    python benchmarks/interrupt.py [--rounds 20] [--seed 0] [--scripts helper vanilla]
 
 Exit code 1 where anything of this does not hold; the end of that training's output is then shown.
 """
@@ -172,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scripts", nargs="+", default=["helper", "vanilla"])
     options = parser.parse_args()
     generator = random.Random(options.seed)
     rows: dict[tuple[str, str], Row] = {}
@@ -179,7 +180,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = make_demo(folder / "data", images=(8, 3, 1), size=(128, 96), seed=1)
-        for mode in ("helper", "vanilla"):
+        for mode in options.scripts:
             script = folder / f"{mode}.py"
             create_script(script, "det", MODEL, vanilla=mode == "vanilla")
             whole = unbroken_seconds(folder, mode, data)
