@@ -1,5 +1,6 @@
 # make demo   the main job on a small made-up data set, in ./cvtk-demo
 # make test   everything that must hold before a change is kept
+# make quick  what takes no training, in a minute: for the inner loop
 #
 # Each makes .venv and installs what it needs; run again, it starts at once.
 # Another Python (3.10 to 3.13): make test PYTHON=python3.12   (after make clean)
@@ -7,9 +8,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two tests run side by side, each file in one process, so that what a file trains is trained once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format bench zoo clean help
+.PHONY: demo test quick lint format bench zoo clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -30,7 +33,10 @@ demo: $(READY)
 	$(BIN)/cvtk demo --output cvtk-demo --force
 
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+quick: $(READY)
+	$(PYTEST) -m "not train"
 
 lint: $(READY)
 	$(BIN)/ruff check .

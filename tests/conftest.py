@@ -1,8 +1,13 @@
-"""What several tests share: one small made-up data set."""
+"""What several tests share: one small made-up data set, and how training code runs here."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Before PyTorch is imported: several processes run tests side by side, each on one core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
 

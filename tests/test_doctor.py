@@ -58,7 +58,7 @@ def test_a_package_that_is_not_there_comes_with_the_command(monkeypatch, module,
     )
 
 
-@pytest.mark.parametrize("name", ["mim", "faster-coco-eval"])
+@pytest.mark.parametrize("name", ["mim", "hotcoco"])
 def test_what_training_does_not_need_is_a_note(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name.replace("-", "_"), None)
     check = doctor.CHECKS[name]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import shutil
@@ -18,7 +17,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import mmdet
 
 import cvtk
-from cvtk.errors import FileError, InstallError, ModelError
+from cvtk.errors import FileError, ModelError, OptionError
 
 pytestmark = pytest.mark.train
 
@@ -132,7 +131,7 @@ def test_batches_find_the_same(opened, demo):
 
 def test_instances_load_in_pycocotools_and_as_results(opened, demo, tmp_path, labels):
     output = tmp_path / "o ü"
-    file = opened.predict_to_files(demo.test, output, score=0.001)
+    file = opened.predict_to_files(demo.test, output=output, score=0.001)
     assert file == output / "instances.json"
     found = COCO(str(file))
     assert [c["name"] for c in found.cats.values()] == labels
@@ -145,8 +144,8 @@ def test_instances_load_in_pycocotools_and_as_results(opened, demo, tmp_path, la
             drawn.load()
             assert drawn.size == (128, 96)
     with pytest.raises(FileError, match="exists"):
-        opened.predict_to_files(demo.test, output)
-    opened.predict_to_files(demo.test, output, force=True)
+        opened.predict_to_files(demo.test, output=output)
+    opened.predict_to_files(demo.test, output=output, force=True)
 
 
 def test_a_drawn_image_shows_what_was_found(opened, demo, tmp_path):
@@ -165,12 +164,12 @@ def test_odd_names_and_equal_names_are_all_kept(opened, demo, tmp_path):
         target = tmp_path / "in" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(photos(demo)[0], target)
-    file = opened.predict_to_files(tmp_path / "in", tmp_path / "tree")
+    file = opened.predict_to_files(tmp_path / "in", output=tmp_path / "tree")
     names = {i["file_name"] for i in COCO(str(file)).imgs.values()}
     assert names == {"a b/いちご 1.jpg", "a b/x.jpg", "ü/x.jpg"}
     assert all((tmp_path / "tree" / name).is_file() for name in names)
     both = [tmp_path / "in" / name for name in ("a b/x.jpg", "ü/x.jpg")]
-    file = opened.predict_to_files(both, tmp_path / "flat")
+    file = opened.predict_to_files(both, output=tmp_path / "flat")
     names = {i["file_name"] for i in COCO(str(file)).imgs.values()}
     assert len(names) == 2
     assert all((tmp_path / "flat" / name).is_file() for name in names)
@@ -200,16 +199,16 @@ def test_masks_are_turned_as_the_photo_is_seen(orientation, opened, demo, tmp_pa
         assert drawn.size == (128, 96)
 
 
-def test_evaluate_gives_the_figures_by_class(opened, demo, labels, tmp_path):
+def test_evaluate_gives_the_metrics_by_class(opened, demo, labels, tmp_path):
     stats = opened.evaluate(demo.test)
     assert {"stats", "class_stats", "bbox_stats", "bbox_class_stats"} <= stats.keys()
     assert list(stats["class_stats"]) == labels
-    same = opened.evaluate(demo.test, tmp_path / "figures")
+    same = opened.evaluate(demo.test, tmp_path / "metrics")
     assert same["class_stats"] == stats["class_stats"]
-    written = json.loads((tmp_path / "figures" / "test_stats.json").read_text("utf-8"))
+    written = json.loads((tmp_path / "metrics" / "test_stats.json").read_text("utf-8"))
     assert written == same
     with pytest.raises(FileError, match="exists"):
-        opened.evaluate(demo.test, tmp_path / "figures")
+        opened.evaluate(demo.test, tmp_path / "metrics")
 
 
 def test_other_category_ids_do_not_matter(opened, demo, tmp_path):
@@ -255,7 +254,7 @@ def test_what_is_missing_is_said(demo, labels, tmp_path):
     model = cvtk.create_model("rtmdet-ins_tiny", labels=labels)
     with pytest.raises(ModelError, match="no weights"):
         next(model.predict(demo.test))
-    with pytest.raises(FileError, match=r"\.pth"):
+    with pytest.raises(OptionError, match=r"\.pth"):
         model.train(demo.train, output_weights=tmp_path / "model.bin")
     assert not list(tmp_path.iterdir())
 
@@ -282,15 +281,13 @@ def test_a_second_training_in_one_program_has_its_own_log(
     assert len(log.read_text().splitlines()) == 1, "one epoch, as before"
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorboard") is not None, reason="it is installed"
-)
-def test_tensorboard_is_asked_for_where_it_is_missing(demo, labels, tmp_path):
-    model = cvtk.create_model("rtmdet_tiny_8xb32-300e_coco", labels=labels)
-    with pytest.raises(InstallError, match="pip install tensorboard"):
-        model.train(
-            demo.train,
-            output_weights=tmp_path / "a.pth",
-            tensorboard=True,
-            device="cpu",
-        )
+def test_what_is_no_argument_is_named(labels):
+    model = cvtk.create_model("rtmdet-ins_tiny", labels=labels)
+    with pytest.raises(TypeError, match=r"no argument 'epohc'.*Did you mean 'epoch'"):
+        model.train("train.json", output_weights="a.pth", epohc=3)
+
+
+def test_it_shows_what_it_is(trained, labels):
+    assert str(trained.weights) in repr(trained) and ", ".join(labels) in repr(trained)
+    fresh = cvtk.create_model("rtmdet-ins_tiny", labels=labels)
+    assert "not trained" in repr(fresh)

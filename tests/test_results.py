@@ -17,7 +17,6 @@ from pycocotools.cocoeval import COCOeval
 from cvtk.errors import FileError
 from cvtk.io import decode_mask, encode_mask
 from cvtk.results import Result, write_instances
-from cvtk.visual.overlays import load_image
 
 CLASSES, IDS = ("leaf", "fruit"), (3, 7)
 
@@ -93,7 +92,8 @@ def test_empty(result):
     none = Result.empty(result.path, 6, 8, CLASSES, IDS)
     assert (len(none), none.masks, none.to_coco()) == (0, [], [])
     assert Result.empty(result.path, 6, 8, CLASSES, IDS, with_masks=False).masks is None
-    assert none.draw().tobytes() == load_image(result.path).tobytes()
+    with Image.open(result.path) as image:
+        assert none.draw().tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -259,14 +259,12 @@ def check_pycocotools() -> Check:
     return Check("pycocotools", "ok", f"{version}, masks work")
 
 
-def check_faster_coco_eval() -> Check:
-    """faster-coco-eval, which the evaluation uses where it is."""
-    module = _import(
-        "faster_coco_eval", needed=False, remedy="pip install faster-coco-eval"
-    )
+def check_hotcoco() -> Check:
+    """hotcoco, which the evaluation uses where it is installed."""
+    module = _import("hotcoco", needed=False, remedy="pip install hotcoco")
     if isinstance(module, Check):
         return module
-    return Check("faster-coco-eval", "ok", _version("faster_coco_eval"))
+    return Check("hotcoco", "ok", _version("hotcoco"))
 
 
 def check_mmpretrain() -> Check:
@@ -289,7 +287,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "mmdet": check_mmdet,
     "mim": check_mim,
     "pycocotools": check_pycocotools,
-    "faster-coco-eval": check_faster_coco_eval,
+    "hotcoco": check_hotcoco,
     "mmpretrain": check_mmpretrain,
 }
 

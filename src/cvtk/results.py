@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cvtk.data.images import read_image
 from cvtk.errors import CvtkError, FileError
 from cvtk.io import CocoRLE, atomic_write, decode_mask
 from cvtk.log import for_console
 from cvtk.visual.fonts import writable
-from cvtk.visual.overlays import draw_objects, load_image
+from cvtk.visual.overlays import draw_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +159,8 @@ class Result:
         longest = max((len(name) for name in self.names), default=0)
         for i, name in enumerate(self.names):
             x, y, w, h = self.bboxes[i]
-            place = f"x {x:.1f}  y {y:.1f}  width {w:.1f}  height {h:.1f}"
-            lines.append(f"  {name:<{longest}}  {self.scores[i]:.3f}  {place}")
+            where = f"x {x:.1f}  y {y:.1f}  width {w:.1f}  height {h:.1f}"
+            lines.append(f"  {name:<{longest}}  {self.scores[i]:.3f}  {where}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -234,7 +235,8 @@ class Result:
             CvtkError: The image is missing or cannot be read.
             ValueError: The image has another size than the result.
         """
-        image = load_image(self.path) if image is None else image
+        if image is None:
+            image = Image.fromarray(read_image(self.path))
         size = (self.width, self.height)
         if image.size != size:
             raise ValueError(

@@ -117,3 +117,50 @@ def test_wrong_files_are_one_line(tmp_path: Path):
         assert result.exit_code == 1
         assert result.output.startswith("Error: ")
         assert len(result.output.splitlines()) == 1
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal(
+    demo: DemoFiles, tmp_path: Path
+):
+    content = json.loads(demo.train.read_text("utf-8"))
+    content["images"][0]["file_name"] = "a\x1b[2Jb.png"
+    content["categories"][0]["name"] = "fr\x1b]0;uit\x07"
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(content))
+    fixed = tmp_path / "fixed.json"
+    said = run("check", bad, "--output", tmp_path / "r", "--fix", fixed, code=1)
+    said += run("stats", bad)
+    said += run("convert", bad, tmp_path / "all.json", "--no-images")
+    said += run("remove", bad, tmp_path / "l.json", "--image", "a\x1b", code=1)
+    assert "\\x1b[2J" in said
+    assert not {"\x1b", "\x07"} & set(said)
+
+
+def test_boxes_become_masks_when_asked(demo: DemoFiles, tmp_path: Path):
+    content = json.loads(demo.train.read_text("utf-8"))
+    for item in content["annotations"]:
+        del item["segmentation"]
+    boxes = demo.train.parent / "boxes.json"
+    boxes.write_text(json.dumps(content))
+    try:
+        said = run("check", boxes, "--output", tmp_path / "r")
+        assert "no mask: 1" in said
+        run("convert", boxes, tmp_path / "a" / "all.json")
+        assert json.loads(run("stats", tmp_path / "a" / "all.json", "--json"))
+        run("convert", boxes, tmp_path / "b" / "all.json", "--boxes-to-masks")
+    finally:
+        boxes.unlink()
+    for name, kind in (("a", "none"), ("b", "polygons")):
+        found = json.loads(run("stats", tmp_path / name / "all.json", "--json"))
+        (values,) = found.values()
+        assert values["masks"][kind] == values["annotations"]
+
+
+def test_a_split_says_what_groups_do_not_allow(demo: DemoFiles, tmp_path: Path):
+    said = run(
+        *("split", demo.train, "--output", tmp_path, "--ratios", "1:1"),
+        *("--group-by", r"(.)\.\w+$", "--no-images"),
+    )
+    assert "Written: " in said
+    content = json.loads(demo.train.read_text("utf-8"))
+    assert len(content["images"]) == 4

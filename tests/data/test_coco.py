@@ -47,7 +47,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm():
 
 def test_missing_fields_stay_missing():
     content = coco_dict()
-    for key in ("area", "iscrowd", "bbox"):
+    for key in ("area", "iscrowd", "bbox", "segmentation"):
         del content["annotations"][0][key]
     dataset = parse(json.dumps(content).encode())
     assert not dataset.annotations[0].is_crowd

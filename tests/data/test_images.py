@@ -57,6 +57,7 @@ def test_cut_off_files_are_found(suffix, tmp_path):
 def test_backslashes_are_slashes_and_names_stay_inside(tmp_path):
     assert resolve(tmp_path, "a\\b.jpg") == tmp_path / "a" / "b.jpg"
     assert resolve(tmp_path, "a/../b é.jpg") == tmp_path / "b é.jpg"
+    assert resolve(tmp_path, ".../..a/b..jpg") == tmp_path / "..." / "..a" / "b..jpg"
     for name in (
         "../x.jpg",
         "a/../../x.jpg",
@@ -64,6 +65,11 @@ def test_backslashes_are_slashes_and_names_stay_inside(tmp_path):
         "/etc/passwd",
         "",
         ".",
+        "..",
+        "./..",
+        "a/..",
+        "a/../..",
+        "..\\..\\x.jpg",
         "a\0.jpg",
     ):
         with pytest.raises(DataError, match="leads out of the data folder"):
@@ -175,3 +181,23 @@ def test_what_is_no_image_ends_in_a_line_and_never_hangs(kind, tmp_path):
 def test_an_image_that_is_a_line_is_refused(tmp_path):
     assert too_thin(4000, 3000) == ""
     assert "50000 x 1 pixels" in too_thin(50_000, 1)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16", "LA"])
+def test_every_kind_of_image_is_read_as_rgb(tmp_path, mode):
+    suffix = "tif" if mode in ("CMYK", "I;16") else "png"
+    Image.new(mode, (5, 4)).save(tmp_path / f"a.{suffix}")
+    pixels = read_image(tmp_path / f"a.{suffix}")
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (4, 5, 3))
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(FileError, match=r"none\.jpg: no such file"):
+        read_image(tmp_path / "none.jpg")
+    (tmp_path / "text.jpg").write_text("not an image")
+    with pytest.raises(DataError, match=r"text\.jpg: "):
+        read_image(tmp_path / "text.jpg")
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:900])
+    with pytest.raises(DataError, match=r"cut\.png: "):
+        read_image(tmp_path / "cut.png")

@@ -60,6 +60,8 @@ def test_an_image_named_twice_counts_once_and_equal_names_become_different_ones(
     [
         ("none.jpg", "none.jpg: no such file"),
         ("none.json", "none.json: no such file"),
+        ("x" * 300, "xxx: no such file"),
+        ("a\0b", "no such file"),
         ("empty", "There are no images in .*empty"),
         ("list.txt", "no image .*none.jpg .*named in .*list.txt"),
         ("blank.txt", "blank.txt names no images"),
@@ -98,5 +100,13 @@ def test_an_array_is_no_path():
         list_images(np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(DataError, match="not as ndarray"):
         list_images([np.zeros((4, 4, 3), np.uint8)])
+    with pytest.raises(DataError, match="not as float"):
+        list_images(0.5)
     with pytest.raises(FileError, match="names no images"):
         list_images([])
+
+
+def test_any_listing_of_paths_will_do(photos):
+    found = list_images(sorted(photos.rglob("*.jpg")))
+    assert list_images(path for path in sorted(photos.rglob("*.jpg"))) == found
+    assert [source.name for source in found] == ["1.jpg", "1_2.jpg"]

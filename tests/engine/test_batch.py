@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stdout
-
 import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-from cvtk.config import DEFAULTS
-from cvtk.engine.build import build_config
 
-from cvtk.engine.batch import fit_batch
+from cvtk.engine.batch import largest_batch
 
 MB = 2**20
 
 
 @pytest.fixture
-def fitted(demo, tmp_path, monkeypatch):
+def fitted(built, monkeypatch):
     """Fits a batch to a GPU on which a model takes 100 MB and each image 50."""
 
     def fit(gpu_mb, images=1000):
-        options = {
-            **DEFAULTS,
-            "train": str(demo.train),
-            "valid": None,
-            "test": None,
-            "task": "det",
-            "output_weights": str(tmp_path / "out" / "a.pth"),
-            "epoch": 1,
-            "batch_size": 4,
-            "num_workers": 0,
-            "image_size": 64,
-            "weights": "none",
-            "device": "cpu",
-        }
-        with redirect_stdout(io.StringIO()):
-            classes = demo.label.read_text().split()
-            cfg = build_config("rtmdet_tiny_8xb32-300e_coco", classes, options)
+        cfg = built("rtmdet_tiny_8xb32-300e_coco", "det", epoch=1, image_size=64)
         # as many images as there should be, by showing the few again and again
         data = cfg.train_dataloader.dataset
         times = images // 4
@@ -53,7 +32,7 @@ def fitted(demo, tmp_path, monkeypatch):
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(peaks))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, gpu_mb * MB))
-        return fit_batch(cfg)
+        return largest_batch(cfg)
 
     return fit
 

@@ -1,100 +1,143 @@
-"""Which images a user means, and what is written of one."""
+"""A prediction of MMDetection as a `Result`, and what is refused before anything is drawn."""
 
 from __future__ import annotations
 
-import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.errors import FileError
+from cvtk.errors import FileError, ModelError
 
 pytest.importorskip("torch", reason="needs PyTorch")
-pytest.importorskip("mmengine", reason="needs MMEngine")
+pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
+from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.structures import InstanceData
+from torch import nn
 
-from cvtk.engine.predict import find_images, list_images, to_coco
+from cvtk.data.sources import ImageSource, list_images
+from cvtk.engine.predict import (
+    Predictor,
+    read_image,
+    require_not_read,
+    to_result,
+    weak_objects_left_out,
+)
+from cvtk.engine.spec import ModelSpec
+from cvtk.io import decode_mask
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """Two folders with images of one name, and a file that is none."""
-    for name in ("a b/1.jpg", "a b/é.PNG", "c/1.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (8, 6)).save(tmp_path / name)
-    (tmp_path / "c" / "notes.md").write_text("no image")
-    return tmp_path
+def spec(tmp_path):
+    return ModelSpec("a", tmp_path / "a.py", "segm", ["leaf", "stem"], [7, 3])
 
 
-def test_an_image_is_itself(photos):
-    assert find_images(photos / "c/1.jpg") == {photos / "c/1.jpg": "1.jpg"}
-
-
-def test_a_folder_is_searched_to_its_depth(photos):
-    found = find_images(photos)
-    assert found == {
-        photos / name: name for name in ("a b/1.jpg", "a b/é.PNG", "c/1.jpg")
-    }
-
-
-def test_a_text_file_names_paths_relative_to_it(photos):
-    (photos / "list.txt").write_text("\ufeffa b/é.PNG\n\n c/1.jpg \n", "utf-8")
-    found = find_images(photos / "list.txt")
-    assert list(found) == [photos / "a b/é.PNG", photos / "c/1.jpg"]
-
-
-def test_a_coco_file_keeps_its_ids(photos):
-    images = [{"id": 9, "file_name": "c/1.jpg"}, {"id": 4, "file_name": "a b/1.jpg"}]
-    (photos / "coco.json").write_text(json.dumps({"images": images}))
-    expected = {9: photos / "c/1.jpg", 4: photos / "a b/1.jpg"}
-    assert list_images(photos / "coco.json") == expected
-    assert list(find_images(photos / "coco.json")) == list(expected.values())
-
-
-def test_equal_names_become_different_ones(photos):
-    paths = [photos / "a b/1.jpg", photos / "c/1.jpg", photos / "a b/1.jpg"]
-    assert find_images(paths) == {paths[0]: "1.jpg", paths[1]: "1_2.jpg"}
-
-
-@pytest.mark.parametrize("data", ["none.jpg", "none", "list.txt"])
-def test_what_is_not_there_is_named(data, photos):
-    (photos / "list.txt").write_text("none.jpg\n")
-    with pytest.raises(FileError, match=r"none"):
-        find_images(photos / data)
-
-
-def test_an_empty_folder_is_named(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileError, match="empty"):
-        find_images(tmp_path / "empty")
-
-
-def test_a_prediction_as_coco_has_it():
-    from pycocotools import mask as rle
-
-    masks = np.zeros((2, 6, 8), bool)
-    masks[0, 1:3, 2:5] = True
+def sample(masks=True):
+    """A prediction of two objects in an image of 8 x 6 pixels."""
+    bitmaps = np.zeros((2, 6, 8), bool)
+    bitmaps[0, 1:3, 2:5] = True
     found = InstanceData(
         bboxes=torch.tensor([[2.0, 1, 5, 3], [0, 0, 4, 6]]),
         scores=torch.tensor([0.75, 0.5]),
         labels=torch.tensor([1, 0]),
-        masks=torch.from_numpy(masks),
     )
-    one, two = to_coco(found, [7, 3])
+    if masks:
+        found.masks = torch.from_numpy(bitmaps)
+    return SimpleNamespace(pred_instances=found, ori_shape=(6, 8)), bitmaps
+
+
+def test_a_prediction_as_a_result(spec, tmp_path):
+    image = ImageSource(tmp_path / "a b.jpg", "a b.jpg", 9)
+    prediction, bitmaps = sample()
+    result = to_result(prediction, image, spec, score=0.0)
+    assert (result.name, result.height, result.width) == ("a b.jpg", 6, 8)
+    np.testing.assert_array_equal(result.bboxes, [[2, 1, 3, 2], [0, 0, 4, 6]])
+    one, two = result.to_coco(image_id=9)
     assert (one["category_id"], two["category_id"]) == (3, 7)
     assert (one["bbox"], one["score"], one["iscrowd"]) == ([2, 1, 3, 2], 0.75, 0)
     assert (one["area"], two["area"]) == (6, 0), "of the mask"
-    assert (rle.decode(one["segmentation"]) == masks[0]).all()
-    json.dumps([one, two])
-    del found.masks
-    assert [a["area"] for a in to_coco(found, [7, 3])] == [6, 24], "of the box"
+    np.testing.assert_array_equal(decode_mask(one["segmentation"]), bitmaps[0])
 
 
-def test_no_prediction_is_an_empty_list():
-    found = InstanceData(
-        bboxes=torch.zeros((0, 4)), scores=torch.zeros(0), labels=torch.zeros(0).long()
-    )
-    assert to_coco(found, [1]) == []
+def test_a_prediction_of_boxes(spec, tmp_path):
+    image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
+    result = to_result(sample(masks=False)[0], image, spec, score=0.0)
+    assert result.masks is None
+    assert [item["area"] for item in result.to_coco()] == [6, 24], "of the box"
+
+
+def test_weak_objects_are_left_out(spec, tmp_path):
+    image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
+    assert len(to_result(sample()[0], image, spec, score=0.5)) == 2
+    assert len(to_result(sample()[0], image, spec, score=0.6)) == 1
+    assert len(to_result(sample()[0], image, spec, score=0.8)) == 0
+
+
+def network(head="BBoxHead"):
+    """A network of two parts that look at scores."""
+    part = type(head, (nn.Module,), {})()
+    part.test_cfg = {"rcnn": {"score_thr": 0.05}, "rpn": {"score_thr": 0.0}}
+    other = nn.Module()
+    other.test_cfg = {"score_thr": 0.4}
+    return nn.Sequential(part, other)
+
+
+def thresholds(parts):
+    first, second = parts
+    return [
+        first.test_cfg["rcnn"]["score_thr"],
+        first.test_cfg["rpn"]["score_thr"],
+        second.test_cfg["score_thr"],
+    ]
+
+
+def test_no_mask_is_made_of_a_weak_object():
+    parts = network()
+    with weak_objects_left_out(parts, 0.3):
+        assert thresholds(parts) == [0.3, 0.0, 0.4], (
+            "proposals have scores of their own"
+        )
+    assert thresholds(parts) == [0.05, 0.0, 0.4]
+    with pytest.raises(ZeroDivisionError), weak_objects_left_out(parts, 0.9):
+        raise ZeroDivisionError
+    assert thresholds(parts) == [0.05, 0.0, 0.4]
+
+
+def test_where_weak_boxes_vote_none_is_left_out():
+    parts = network("PAAHead")
+    with weak_objects_left_out(parts, 0.3):
+        assert thresholds(parts) == [0.05, 0.0, 0.4]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff cut off"])
+def test_what_is_no_image_is_named(content, tmp_path):
+    file = tmp_path / "broken.jpg"
+    file.write_bytes(content)
+    pipeline = Compose([LoadImageFromFile()])
+    with pytest.raises(FileError, match=r"broken\.jpg cannot be read as an image"):
+        read_image(pipeline, ImageSource(file, file.name, 1))
+
+
+def test_a_model_without_weights_predicts_nothing(spec):
+    with pytest.raises(ModelError, match=r"has no weights yet.*Train it"):
+        Predictor(spec, "cpu")
+
+
+def test_no_result_takes_the_place_of_what_is_read(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (8, 6)).save(folder / "1.jpg")
+    coco = folder / "instances.json"
+    coco.write_text('{"images": [{"id": 1, "file_name": "1.jpg"}]}')
+    images, other = list_images(folder / "1.jpg"), tmp_path / "out"
+    require_not_read(other, other / "instances.json", folder, images)
+    with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
+        require_not_read(folder, folder / "instances.json", folder, images)
+    with pytest.raises(FileError, match=r"instances\.json is among what is read"):
+        require_not_read(folder, coco, coco, [])
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
+        require_not_read(tmp_path / "link", other / "a.json", folder, images)

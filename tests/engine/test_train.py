@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from mmengine.config import Config
 
-from cvtk.errors import ModelError
+from cvtk.errors import FileError, ModelError
 from cvtk.model import create_model
 from cvtk.options import DEFAULT_MODELS as MODELS
 
@@ -51,7 +53,7 @@ def test_it_ends_where_nothing_gets_better(trained, capsys):
 @pytest.mark.train
 def test_a_training_that_diverges_says_so(trained, capsys):
     with pytest.raises(ModelError, match=r"lower --lr"):
-        trained(capsys, epoch=3, lr=1e9)
+        trained(capsys, epoch=3, lr=1000)
 
 
 @pytest.mark.train
@@ -109,7 +111,7 @@ def test_nothing_of_an_older_training_is_gone_on_from(
     workspace = tmp_path / "out" / "a"
     assert (workspace / "epoch_4.pth").is_file()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cvtk.engine.train.show_progress", interrupt)
+        patch.setattr("cvtk.engine.hooks.ProgressHook.after_train_iter", interrupt)
         trained(capsys, epoch=2, force=True)
     assert not list(workspace.glob("epoch_*")), "or --resume would find the older ones"
     table, _ = trained(capsys, epoch=2, force=True, resume=True)
@@ -120,6 +122,52 @@ def test_nothing_of_an_older_training_is_gone_on_from(
 def test_resuming_what_is_done_writes_it_again(trained, capsys, tmp_path):
     first, _ = trained(capsys, epoch=2)
     (tmp_path / "out" / "a.pth").unlink()
+    with pytest.raises(FileError, match="stopped after epoch 2"):
+        trained(capsys, epoch=2)
     again, text = trained(capsys, epoch=2, resume=True)
     assert again["loss"].tolist() == first["loss"].tolist()
     assert "Goes on from" in text and (tmp_path / "out" / "a.pth").is_file()
+
+
+@pytest.mark.train
+def test_a_workspace_that_was_moved_is_resumed(trained, capsys, tmp_path):
+    score = ["model.test_cfg.score_thr=0.001"]
+    trained(capsys, epoch=1, set=score)
+    out, old = tmp_path / "out", tmp_path / "old"
+    out.rename(old)
+    shutil.copytree(old / "a", out / "a")
+    shutil.rmtree(old)
+    table, _ = trained(capsys, epoch=2, resume=True, set=score)
+    assert table["epoch"].tolist() == [1, 2]
+    assert (out / "a.pth").is_file()
+    assert not old.exists()
+
+
+@pytest.mark.train
+def test_a_training_that_fails_leaves_no_weights_and_no_empty_folder(demo, tmp_path):
+    model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
+    with pytest.raises(ModelError, match=r"none\.pth"):
+        model.train(
+            demo.train,
+            output_weights=tmp_path / "out" / "a.pth",
+            weights=str(tmp_path / "none.pth"),
+            device="cpu",
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.train
+def test_each_file_of_annotations_is_read_once(trained, capsys, demo):
+    """By cvtk: what MMDetection reads is a copy of its own, `used_train.json` and so on."""
+    reads = Counter()
+    watching = True
+
+    def watch(event, arguments):
+        if watching and event == "open":
+            reads[str(arguments[0])] += 1
+
+    sys.addaudithook(watch)  # it stays for the life of the process
+    trained(capsys, epoch=1, test=demo.test, force=True)
+    watching = False
+    assert reads[str(demo.train)] == reads[str(demo.valid)] == 1
+    assert reads[str(demo.test)] == 1

@@ -12,7 +12,7 @@ from pycocotools import mask as rle
 from cvtk.data import read
 from cvtk.errors import DataError, FileError, OptionError
 from cvtk.io import decode_mask, encode_mask
-from cvtk.metrics import coco_stats, detection_limits, evaluate, ground_truth
+from cvtk.metrics import detection_limits, evaluate, ground_truth
 
 SIZE = (240, 320)  # height, width
 IDS = {"leaf": 7, "stem": 2, "root": 40}
@@ -371,9 +371,3 @@ def test_masks_are_not_compared_where_only_boxes_were_read(tmp_path):
     assert evaluate(boxes, [{**truth, "score": 1}], "bbox").stats
     with pytest.raises(OptionError, match="there are only boxes"):
         evaluate(boxes, [{**truth, "score": 1}], "segm")
-
-
-def test_the_predecessor_gives_the_same(tmp_path):
-    file, found = random_case(tmp_path, 1)
-    metrics = evaluate(file, found, "segm")
-    assert coco_stats(file, found, "segm") == (metrics.stats, metrics.class_stats)

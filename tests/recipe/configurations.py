@@ -9,6 +9,7 @@ import pytest
 from cvtk.options import TrainOptions
 from cvtk.recipe.data import dataset_of
 from cvtk.recipe.fit import fit_config
+from cvtk.recipe.runner_keys import keep_runner_keys
 
 RTMDET = "rtmdet-ins_tiny_8xb32-300e_coco"  # 8 GPUs with 32 images, 300 epochs
 MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"  # 8 GPUs with 2 images, 12 epochs
@@ -99,6 +100,6 @@ def fitted(name, images=60, task="segm", rle=False, more=None, **changes):
         split: dataset_of(f"used_{split}.json", "/data", ["a", "b", "c"], [1, 2, 3])
         for split in chosen.annotation_files
     }
-    return fit_config(
-        original(name), name, task, datasets, images, rle, chosen, **(more or {})
-    )
+    cfg = keep_runner_keys(original(name))
+    fit_config(cfg, name, task, datasets, images, rle, chosen, **(more or {}))
+    return cfg

@@ -14,7 +14,7 @@ def small(**parts):
     """A fitted configuration, with what the settings are about."""
     model = {"backbone": {"depth": 50}}
     cfg = {**sgd(), "default_hooks": {}, "model": model, **parts}
-    set_hooks(cfg, "segm", 15, None, False)
+    set_hooks(cfg, "segm", 15, None)
     return cfg
 
 
@@ -84,7 +84,7 @@ def test_a_warm_up_where_the_architecture_has_none():
 
 def test_another_metric_also_ends_the_training():
     cfg = small()
-    set_hooks(cfg, "det", 15, early_stop=4, tensorboard=False)
+    set_hooks(cfg, "det", 15, early_stop=4)
     apply(cfg, metric="voc")
     assert cfg["default_hooks"]["checkpoint"]["save_best"] == "coco/bbox_mAP_50"
     assert cfg["custom_hooks"][0]["monitor"] == "coco/bbox_mAP_50"
@@ -93,3 +93,10 @@ def test_another_metric_also_ends_the_training():
 def test_an_unknown_metric_is_refused():
     with pytest.raises(OptionError, match=r"metric cannot be 'f1'.*'coco' or 'voc'"):
         options(metric="f1")
+
+
+def test_a_log_for_tensorboard():
+    cfg = small() | {"visualizer": {"vis_backends": [{"type": "LocalVisBackend"}]}}
+    apply(cfg, tensorboard=True)
+    kinds = [backend["type"] for backend in cfg["visualizer"]["vis_backends"]]
+    assert kinds == ["LocalVisBackend", "TensorboardVisBackend"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,9 +76,39 @@ def load(script: Path) -> ModuleType:
     return module
 
 
+def call(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in this process, where MMDetection is imported already; as `command` otherwise.
+
+    For what does not train: MMEngine keeps the log of a training for the life of a process.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    module, code = load(script), 0
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(script.parent)
+        patch.setattr(sys, "argv", [script.name, *arguments])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                if hasattr(module, "cvtk"):
+                    module.cvtk.run(module.main, str(script))
+                else:
+                    module.main()
+            except SystemExit as end:
+                # A text is written to stderr by Python, and the exit code is 1.
+                code = end.code if isinstance(end.code, int) else 1
+                err.write(end.code + "\n" if isinstance(end.code, str) else "")
+    signal.signal(signal.SIGTERM, handler)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture(scope="session", name="command")
 def _command():
     return command
+
+
+@pytest.fixture(scope="session", name="call")
+def _call():
+    return call
 
 
 @pytest.fixture(scope="session", name="load")
@@ -111,13 +144,34 @@ def run_all(folder: Path, task: str, mode: str, demo) -> Run | str:
     evaluate = ["evaluate", "--data", test, "--model_weights", weights]
     images = str(demo.test.parent)
     inference = ["inference", "--data", images, "--model_weights", weights]
-    for arguments in (
-        [*train, "--output_weights", weights],
-        [*evaluate, "--output", "figures"],
-        [*inference, "--output", "results", "--score", "0.002"],
+    for run, arguments in (
+        (command, [*train, "--output_weights", weights]),
+        (call, [*evaluate, "--output", "metrics"]),
+        (call, [*inference, "--output", "results", "--score", "0.002"]),
     ):
-        done = command(script, *arguments, "--device", "cpu")
+        done = run(script, *arguments, "--device", "cpu")
         if done.returncode != 0:
             return f"{arguments}\n{done.stdout}{done.stderr}"
         output += done.stdout + done.stderr
     return Run(task, mode, script, output)
+
+
+@pytest.fixture(scope="session")
+def weights(demo, tmp_path_factory):
+    """Weights of an instance segmentation, trained for an epoch."""
+    from cvtk.model import create_model
+
+    folder = tmp_path_factory.mktemp("weights")
+    config = tiny_config(folder, BASES["segm"])
+    model = create_model(config, labels=demo.label, task="segm")
+    model.train(
+        demo.train,
+        output_weights=folder / "fruit.pth",
+        epoch=1,
+        batch_size=4,
+        num_workers=0,
+        image_size=64,
+        weights="none",
+        device="cpu",
+    )
+    return model.weights

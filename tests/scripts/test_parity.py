@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
+import shutil
 
 import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from cvtk.config import DEFAULTS
-from cvtk.engine.build import build_config
 from mmengine.runner import Runner
 
+from cvtk.engine.configure import configure
+from cvtk.engine.spec import make_spec
+from cvtk.engine.training_data import prepare_data
+from cvtk.options import TrainOptions
 from cvtk.scripts.create import create_script
 
 # One for each thing that a configuration may have: what it counts in, mixes, repeats, freezes.
@@ -39,7 +43,7 @@ CASES += [("det", name) for name in DET.values()]
 
 
 @pytest.fixture(scope="module")
-def vanilla(tmp_path_factory, load):
+def scripts(tmp_path_factory, load):
     """Task -> the imported script."""
     folder = tmp_path_factory.mktemp("parity")
     return {
@@ -48,39 +52,69 @@ def vanilla(tmp_path_factory, load):
     }
 
 
+def built_by_cvtk(model, task, labels, options):
+    """The configuration of a training by the helper script or in Python."""
+    spec = make_spec(model, labels, task, trust_weights=False)
+    return configure(spec, prepare_data(spec, options), options, options.device)
+
+
+@pytest.fixture
+def built_by_vanilla(scripts, monkeypatch):
+    """The configuration of a training by the vanilla script."""
+
+    def build(model, task, labels, options, settings=()):
+        script = scripts[task]
+        monkeypatch.setattr(script, "MODEL", model)
+        monkeypatch.setattr(script, "SETTINGS", list(settings))
+        arguments = argparse.Namespace(**vars(options), label=labels)
+        options.workspace.mkdir(parents=True, exist_ok=True)
+        return script.build_config(arguments, options.workspace.resolve())
+
+    return build
+
+
+@pytest.fixture
+def chosen(demo, tmp_path):
+    """Options on the demo data."""
+
+    def choose(**changes):
+        few = {
+            "train": demo.train,
+            "valid": demo.valid,
+            "test": demo.test,
+            "output_weights": tmp_path / "a b.v2.pth",
+            "epoch": 7,
+            "batch_size": 2,
+            "num_workers": 1,
+            "seed": 3,
+            "device": "cpu",
+        }
+        return TrainOptions(**{**few, **changes})
+
+    return choose
+
+
 def test_settings_at_the_head_of_the_script_are_as_with_set(
-    vanilla, demo, tmp_path, monkeypatch
+    built_by_vanilla, chosen, demo
 ):
-    options = {
-        **DEFAULTS,
-        **{"train": str(demo.train), "valid": None, "test": None, "task": "det"},
-        **{"output_weights": str(tmp_path / "fruit.pth"), "device": "cpu"},
-        "set": ["optim_wrapper.optimizer.lr=0.5"],
-    }
-    script, classes = vanilla["det"], demo.label.read_text().split()
-    monkeypatch.setattr(script, "MODEL", DET["boxes"])
+    options = chosen(set=["optim_wrapper.optimizer.lr=0.5"])
     settings = ["model.backbone.frozen_stages=3", "optim_wrapper.optimizer.lr=0.1"]
-    monkeypatch.setattr(script, "SETTINGS", settings)
-    cfg = script.build_config(classes, argparse.Namespace(**options))
+    cfg = built_by_vanilla(DET["boxes"], "det", demo.label, options, settings)
     assert cfg.model.backbone.frozen_stages == 3
     assert cfg.optim_wrapper.optimizer.lr == 0.5, "the command line has the last word"
 
 
 def test_annotations_that_lie_in_the_workspace_stay_as_they_are(
-    vanilla, demo, tmp_path
+    built_by_vanilla, chosen, demo, tmp_path
 ):
-    own = tmp_path / "fruit" / "train.json"
-    own.parent.mkdir()
-    own.write_bytes(demo.train.read_bytes())
-    options = {
-        **DEFAULTS,
-        **{"train": str(own), "valid": str(own), "test": None, "task": "det"},
-        **{"output_weights": str(tmp_path / "fruit.pth"), "device": "cpu"},
-    }
-    name, classes = DET["boxes"], demo.label.read_text().split()[::-1]
-    build_config(name, classes, dict(options))
-    vanilla["det"].MODEL = name
-    vanilla["det"].build_config(classes, argparse.Namespace(**options))
+    own = tmp_path / "a b.v2" / "train.json"
+    shutil.copytree(demo.train.parent, own.parent)
+    shutil.move(own.parent / "segm.json", own)
+    labels = tmp_path / "label.txt"
+    labels.write_text("\n".join(demo.label.read_text().split()[::-1]))
+    options = chosen(train=own, valid=own, test=None)
+    built_by_cvtk(DET["boxes"], "det", labels, options)
+    built_by_vanilla(DET["boxes"], "det", labels, options)
     assert own.read_bytes() == demo.train.read_bytes()
 
 
@@ -89,39 +123,50 @@ def test_annotations_that_lie_in_the_workspace_stay_as_they_are(
     "more",
     [
         {"weights": "none", "image_size": 96},
-        {"weights": "imagenet", "lr": 0.003, "accumulate": 2, "tensorboard": True},
+        {"weights": "imagenet", "lr": 0.003, "accumulate": 2, "early_stop": 3},
     ],
     ids=["from scratch", "from a backbone"],
 )
-def test_both_scripts_build_the_same(
-    more, task, name, vanilla, demo, tmp_path, monkeypatch
-):
-    options = {
-        **DEFAULTS,
-        "train": str(demo.train),
-        "valid": str(demo.valid),
-        "test": str(demo.test),
-        "task": task,
-        "output_weights": str(tmp_path / "a b.v2.pth"),
-        "epoch": 7,
-        "batch_size": 2,
-        "num_workers": 1,
-        "seed": 3,
-        "device": "cpu",
-        **more,
-    }
+def test_both_scripts_build_the_same(more, task, name, built_by_vanilla, chosen, demo):
     if "fast-rcnn" in name:  # there is no size in its pipeline to change
-        options["image_size"] = None
-    classes = demo.label.read_text().split()
-    helper = build_config(name, classes, dict(options)).to_dict()
-    monkeypatch.setattr(vanilla[task], "MODEL", name)
-    other = vanilla[task].build_config(classes, argparse.Namespace(**options))
-    other = other.to_dict()
-    # How often MMEngine writes to its log is the one thing in which they differ.
-    used = {*inspect.signature(Runner).parameters} - {"log_processor"}
-    assert {*helper} & used == {*other} & used - {"launcher"}
+        more = {**more, "image_size": None}
+    options = chosen(**more)
+    helper = built_by_cvtk(name, task, demo.label, options).to_dict()
+    used = {}
+    for split in ("train", "valid", "test"):
+        file = options.workspace / f"used_{split}.json"
+        used[split] = json.loads(file.read_text())
+    other = built_by_vanilla(name, task, demo.label, options).to_dict()
+    keys = {*inspect.signature(Runner).parameters}
+    assert {*helper} & keys == {*other} & keys - {"launcher"}
     assert other["launcher"] == "none"
-    for cfg in (helper, other):
-        del cfg["default_hooks"]["logger"]
-    for key in {*helper} & used:
+    for key in {*helper} & keys:
         assert helper[key] == other[key], key
+    for split, coco in used.items():
+        file = options.workspace / f"used_{split}.json"
+        assert comparable(json.loads(file.read_text())) == comparable(coco)
+
+
+def comparable(coco):
+    """What MMDetection looks at."""
+    return {
+        "images": [
+            (i["id"], i["file_name"], i["width"], i["height"]) for i in coco["images"]
+        ],
+        "categories": [(c["id"], c["name"]) for c in coco["categories"]],
+        "annotations": [
+            {
+                key: a.get(key)
+                for key in (
+                    "id",
+                    "image_id",
+                    "category_id",
+                    "iscrowd",
+                    "bbox",
+                    "area",
+                    "segmentation",
+                )
+            }
+            for a in coco["annotations"]
+        ],
+    }

@@ -128,17 +128,3 @@ def test_after_a_kill_it_goes_on_as_if_unbroken(mode, train, unbroken):
 def test_where_nothing_was_begun_it_starts(train):
     folder = finished(*train("helper", "new", "--resume", "--epoch", "1"))
     assert (folder / "a.pth").is_file()
-
-
-@pytest.mark.train
-def test_a_checkpoint_that_was_cut_off_is_passed_over(train, unbroken, tmp_path):
-    from cvtk.engine.weights import newest_checkpoint
-    from cvtk.errors import ModelError
-
-    whole = unbroken / "a" / f"epoch_{EPOCHS}.pth"
-    (tmp_path / "epoch_9.pth").write_bytes(whole.read_bytes())
-    (tmp_path / "epoch_10.pth").write_bytes(whole.read_bytes()[:5000])
-    assert newest_checkpoint(tmp_path) == str(tmp_path / "epoch_9.pth")
-    (tmp_path / "epoch_9.pth").unlink()
-    with pytest.raises(ModelError, match="--force"):
-        newest_checkpoint(tmp_path)

@@ -159,10 +159,10 @@ def test_the_statistics_are_those_of_the_predictions(run, demo):
 
 def test_evaluate_finds_what_the_training_found(run):
     first = json.loads(run.named(".test_stats.json").read_text("utf-8"))
-    again = json.loads((run.folder / "figures/test_stats.json").read_text("utf-8"))
+    again = json.loads((run.folder / "metrics/test_stats.json").read_text("utf-8"))
     assert again.keys() == first.keys()
     assert flat(again) == flat(first)
-    assert (run.folder / "figures/test_outputs.coco.json").is_file()
+    assert (run.folder / "metrics/test_outputs.coco.json").is_file()
 
 
 def test_the_configuration_reloads(run, demo):
@@ -234,7 +234,7 @@ def test_inference_writes_coco_and_a_picture_of_each_image(run, demo):
             assert found.annToMask(item).sum() == item["area"]
 
 
-def test_images_of_a_coco_file_keep_their_ids(run, demo, tmp_path, command):
+def test_images_of_a_coco_file_keep_their_ids(run, demo, tmp_path, call):
     coco = json.loads(demo.test.read_text())
     for item, key in [(i, "id") for i in coco["images"]] + [
         (a, "image_id") for a in coco["annotations"]
@@ -244,19 +244,19 @@ def test_images_of_a_coco_file_keep_their_ids(run, demo, tmp_path, command):
     (tmp_path / "all.json").write_text(json.dumps(coco))
     arguments = ["--data", str(tmp_path / "all.json"), "--output", str(tmp_path / "o")]
     weights = ["--model_weights", str(run.named(".pth")), "--device", "cpu"]
-    done = command(run.script, "inference", *arguments, *weights)
+    done = call(run.script, "inference", *arguments, *weights)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "o" / "instances.json").read_text())
     stated = {Path(i["file_name"]).name: i["id"] for i in coco["images"]}
     assert {i["file_name"]: i["id"] for i in found["images"]} == stated
 
 
-def test_inference_never_draws_over_the_images(run, demo, tmp_path, command):
+def test_inference_never_draws_over_the_images(run, demo, tmp_path, call):
     shutil.copytree(demo.test.parent / "images", tmp_path / "images")
     before = {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()}
     folder = ["--data", str(tmp_path / "images"), "--output", str(tmp_path / "images")]
     weights = ["--model_weights", str(run.named(".pth")), "--device", "cpu"]
-    done = command(run.script, "inference", *folder, *weights, "--force")
+    done = call(run.script, "inference", *folder, *weights, "--force")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "test_001.jpg" in done.stderr
     after = {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()}
@@ -295,7 +295,7 @@ def test_both_scripts_measure_the_same(both):
     assert list(helper.columns) == list(vanilla.columns)
     kept = [c for c in helper if c not in TIMES]
     np.testing.assert_allclose(helper[kept], vanilla[kept], atol=1e-6)
-    for file in ("out put/fruit.v2.test_stats.json", "figures/test_stats.json"):
+    for file in ("out put/fruit.v2.test_stats.json", "metrics/test_stats.json"):
         one, two = (json.loads((run.folder / file).read_text("utf-8")) for run in both)
         assert len(flat(one)) >= 4 * len(KEYS)
         assert flat(one) == pytest.approx(flat(two), abs=1e-6)
@@ -362,7 +362,7 @@ def test_both_scripts_go_on_from_weights_of_other_classes(
         table = tmp_path / mode / "a.train_stats.train.txt"
         tables.append(pd.read_csv(table, sep="\t")["loss"].tolist())
         outputs.append(done.stdout)
-    start = read_weights(tmp_path / "helper" / "a" / "start.pth")["state_dict"]
+    start = read_weights(tmp_path / "helper" / "a" / "start.weights")["state_dict"]
     left = {name.rsplit(".", 1)[0] for name in own.keys() - start.keys()}
     assert left and all("rtm_cls" in name for name in left), "the classes alone"
     assert tables[0] == pytest.approx(tables[1], abs=1e-6)

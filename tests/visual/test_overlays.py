@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.errors import DataError, FileError
-from cvtk.visual.overlays import _edge, class_colour, draw_objects, load_image
+from cvtk.visual.overlays import _edge, class_colour, draw_objects
 
 
 def test_each_of_forty_classes_has_its_own_colour():
@@ -71,27 +70,6 @@ def test_labels_make_room_for_each_other():
         (np.asarray(image) == class_colour(0)).all(axis=2).sum() for image in (one, two)
     ]
     assert plates[1] > plates[0] + 50
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16", "LA"])
-def test_every_kind_of_image_is_read_as_rgb(tmp_path, mode):
-    Image.new(mode, (5, 4)).save(
-        tmp_path / "a.tif" if mode in ("CMYK", "I;16") else tmp_path / "a.png"
-    )
-    image = load_image(next(tmp_path.iterdir()))
-    assert (image.mode, image.size) == ("RGB", (5, 4))
-
-
-def test_images_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(FileError, match=r"none\.jpg: no such image"):
-        load_image(tmp_path / "none.jpg")
-    (tmp_path / "text.jpg").write_text("not an image")
-    with pytest.raises(DataError, match=r"text\.jpg: not an image"):
-        load_image(tmp_path / "text.jpg")
-    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:900])
-    with pytest.raises(DataError, match=r"cut\.png: the image cannot be read"):
-        load_image(tmp_path / "cut.png")
 
 
 def scattered(count, side=8, size=(400, 300)):

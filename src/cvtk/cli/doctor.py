@@ -7,7 +7,7 @@ import json
 import click
 
 from cvtk import doctor
-from cvtk.cli.tables import table
+from cvtk.tables import table
 
 _COLOURS = {"ok": "green", "note": "yellow", "fail": "red"}
 

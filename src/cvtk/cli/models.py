@@ -7,8 +7,8 @@ import json
 import click
 
 from cvtk import zoo
-from cvtk.cli.tables import table
 from cvtk.errors import ModelError, did_you_mean
+from cvtk.tables import table
 
 
 @click.command(

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct
 
 from cvtk.data.json_text import parse_json
 from cvtk.data.masks import area_and_bbox
-from cvtk.data.types import Annotation, Category, Dataset, Image, show_id
+from cvtk.data.types import NO_RAW, Annotation, Category, Dataset, Image, show_id
 from cvtk.errors import DataError
 from cvtk.io import atomic_write, read_bytes
 
@@ -46,7 +46,7 @@ class _Strict(Struct, forbid_unknown_fields=True, rename={"raw": "segmentation"}
     bbox: list[float] | None | msgspec.UnsetType = UNSET
     area: float | None | msgspec.UnsetType = UNSET
     iscrowd: int | bool | None | msgspec.UnsetType = UNSET
-    raw: Raw = Raw()
+    raw: Raw = NO_RAW
 
 
 def _describe(kind: str, index: int, raw: Raw) -> str:
@@ -242,7 +242,7 @@ def _chunks(dataset: Dataset) -> Iterator[bytes]:
 
 
 def dump(dataset: Dataset) -> bytes:
-    """A data set as a COCO document, one item a line, so that versions can be compared by line."""
+    """A data set as a COCO document, one item per line, so that versions can be compared by line."""
     return b"".join(_chunks(dataset))
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.images import read_image, resolve
+from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_bitmap
 from cvtk.data.types import Annotation, Dataset
-from cvtk.io import atomic_write
 
 
 def crop(
@@ -55,8 +54,7 @@ def crop(
             number = re.sub(r"[^0-9A-Za-z_-]", "_", str(annotation.id))[:40]
             stem = Path(image.file_name.replace("\\", "_").replace("/", "_")).stem[-80:]
             file = Path(output) / folder / f"{stem}_{number}.png"
-            with atomic_write(file, force=force) as target:
-                Pillow.fromarray(part).save(target)
+            write_image(Pillow.fromarray(part), file, force=force)
             files.append(file)
     return files
 

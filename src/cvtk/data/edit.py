@@ -64,6 +64,13 @@ class _Combination:
             categories[category.id] = self.classes.setdefault(category.name, new).id
         self.result.categories = list(self.classes.values())
         images = {image.id: self._add_image(image, dataset) for image in dataset.images}
+        if len(images) < len(dataset.images) or len(categories) < len(
+            dataset.categories
+        ):
+            raise DataError(
+                f"{dataset.file}: ids of images or categories repeat.",
+                "Mend it with `cvtk data check FILE --fix OUT.json`.",
+            )
         for annotation in dataset.annotations:
             if (
                 annotation.image_id not in images

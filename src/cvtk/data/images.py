@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.errors import CvtkError, DataError, FileError
-from cvtk.io import is_file, read_bytes
+from cvtk.io import atomic_write, is_file, read_bytes
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -29,6 +30,10 @@ T = TypeVar("T")
 _ORIENTATION = 0x0112  # the EXIF tag
 # Scaled to a network's input, a picture more elongated than this has no pixel left across.
 _LONGEST_RATIO = 400
+
+# Names of folders and a file, none of them "." or "..": they cannot lead anywhere else.
+_PART = r"(?!\.{1,2}(/|$))[^\\/:\0]+"
+_PLAIN = re.compile(f"{_PART}(/{_PART})*")
 
 _TELL = {
     "missing": "the image is missing",
@@ -46,6 +51,7 @@ class ImageFacts:
         width: Pixels as displayed; 0 where it cannot be read.
         height: Pixels as displayed; 0 where it cannot be read.
         orientation: EXIF orientation, 1 (upright) to 8.
+        format: As Pillow calls it: "JPEG", "PNG", ...
         error: Why it cannot be used: `"missing"`, `"truncated"`, `"unreadable"`, or `""`.
         detail: The error in the words of the reader.
         content: Hash of the file's bytes, hexadecimal.
@@ -56,10 +62,21 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     orientation: int = 1
+    format: str = ""
     error: str = ""
     detail: str = ""
     content: str = ""
     thumb: NDArray[np.uint8] | None = None
+
+    @property
+    def opencv_differs(self) -> bool:
+        """Whether OpenCV, with which MMDetection reads, does not see the image as it is displayed.
+
+        OpenCV 4.12 turns JPEG, PNG and TIFF by EXIF, WebP not at all, and fails on TIFF turned by 90 degrees.
+        """
+        if self.format == "TIFF":
+            return self.orientation >= 5
+        return self.format == "WEBP" and self.orientation != 1
 
     @property
     def trouble(self) -> str:
@@ -80,6 +97,8 @@ def resolve(folder: Path, file_name: str) -> Path:
     Raises:
         DataError: The name is empty, or leads out of the folder.
     """
+    if _PLAIN.fullmatch(file_name):
+        return folder / file_name
     name = file_name
     if "\\" in name and not (
         os.sep == "/" and "\0" not in name and is_file(folder / name)
@@ -125,6 +144,29 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             f"{path}: {_explain(error, data)[1]}.",
             "Replace the image, or leave it out.",
         ) from None
+
+
+def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) -> None:
+    """Writes a Pillow image; the final name appears only when all of it is there.
+
+    It is packed in memory first: Pillow, writing to a file by itself, takes no notice of a disk that is full
+    after half of it.
+
+    Args:
+        image: The image.
+        path: Its suffix says the format.
+        force: Whether a file of that name may be replaced.
+        **options: As for Pillow's `save`.
+
+    Raises:
+        FileError: The file exists, or cannot be written.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)
+    with atomic_write(path, force=force) as part:
+        part.write_bytes(buffer.getvalue())
 
 
 def _to_rgb(image: Any) -> NDArray[np.uint8]:
@@ -185,11 +227,10 @@ def probe(path: Path, *, decode: bool = True, look: bool = False) -> ImageFacts:
     if look and data is not None:
         content = hashlib.blake2b(data, digest_size=16).hexdigest()
     try:
-        width, height, orientation, thumb = _measure(path, data, decode, look)
+        return _measure(path, data, content, decode, look)
     except Exception as error:  # Pillow's readers raise whatever a broken file leads to
         kind, detail = _explain(error, data)
         return ImageFacts(path, error=kind, detail=detail, content=content)
-    return ImageFacts(path, width, height, orientation, content=content, thumb=thumb)
 
 
 def _probe_no_file(path: Path) -> ImageFacts:
@@ -204,9 +245,9 @@ def _probe_no_file(path: Path) -> ImageFacts:
 
 
 def _measure(
-    path: Path, data: bytes | None, decode: bool, look: bool
-) -> tuple[int, int, int, NDArray[np.uint8] | None]:
-    """Displayed width and height, orientation, and thumbnail of an image; raises as Pillow does."""
+    path: Path, data: bytes | None, content: str, decode: bool, look: bool
+) -> ImageFacts:
+    """The facts of an image that can be read; raises as Pillow does."""
     from PIL import Image
 
     _allow_large_images()
@@ -223,9 +264,12 @@ def _measure(
             small = image.convert("L").resize((17, 16), Image.Resampling.BOX)
             thumb = np.asarray(small)
         # Pillow has turned TIFF already.
-        if orientation >= 5 and image.format != "TIFF":
+        form = image.format or ""
+        if orientation >= 5 and form != "TIFF":
             width, height = height, width
-    return width, height, orientation, thumb
+    return ImageFacts(
+        path, width, height, orientation, form, content=content, thumb=thumb
+    )
 
 
 def orientation_of(image: Any) -> int:

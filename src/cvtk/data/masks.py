@@ -128,7 +128,8 @@ def check_polygons(polygons: Polygons, width: int, height: int) -> None:
         points = np.asarray(polygon, dtype=np.float64)
         if not np.isfinite(points).all():
             raise DataError("A polygon has a coordinate that is not a number.", _REMEDY)
-        steps = np.abs(np.diff(points.reshape(-1, 2), axis=0)).max(axis=1).sum()
+        with np.errstate(over="ignore"):
+            steps = np.abs(np.diff(points.reshape(-1, 2), axis=0)).max(axis=1).sum()
         if (
             steps > _LONGEST
         ):  # pycocotools fills the memory with the points of such an outline

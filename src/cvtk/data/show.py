@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.images import read_image, resolve
+from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_bitmap
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
-from cvtk.io import atomic_write
+from cvtk.io import require_free
 
 
 def choose(dataset: Dataset, count: int, seed: int = 0) -> list[Image]:
@@ -46,33 +47,43 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
     pixels = read_image(resolve(dataset.folder, image.file_name))
     height, width = pixels.shape[:2]
     classes = {c.id: (k, c.name) for k, c in enumerate(dataset.categories)}
-    boxes, labels, texts, masks = [], [], [], []
-    for annotation in annotations:
-        if annotation.box is None:
-            continue
+    shown = [a for a in annotations if a.box is not None]
+    boxes, labels, texts = [], [], []
+    for annotation in shown:
         unknown = (0, str(annotation.category_id))
         index, name = classes.get(annotation.category_id, unknown)
-        boxes.append(np.clip(annotation.box, -(10**6), 10**6).tolist())
+        boxes.append(np.clip(annotation.box or [], -(10**6), 10**6).tolist())
         labels.append(index)
         texts.append(name + (" (crowd)" if annotation.is_crowd else ""))
-        masks.append(_bitmap(annotation, width, height))
     return draw_objects(
         pixels,
         bboxes=np.array(boxes).reshape(-1, 4),
         labels=np.array(labels, int),
         texts=texts,
-        masks=masks,
+        masks=_Bitmaps(shown, width, height),
+        class_names=[category.name for category in dataset.categories],
     )
 
 
-def _bitmap(annotation: Annotation, width: int, height: int) -> NDArray[np.uint8]:
-    """The mask of an annotation (H, W); empty where it has none, or one that `check` complains of."""
-    empty = np.zeros((height, width), np.uint8)
-    try:
-        segmentation = annotation.segmentation
-        return to_bitmap(segmentation, width, height) if segmentation else empty
-    except DataError:
-        return empty
+class _Bitmaps(Sequence[NDArray[np.uint8]]):
+    """The masks (H, W) of annotations, each drawn when it is asked for: hundreds would fill the memory."""
+
+    def __init__(self, annotations: list[Annotation], width: int, height: int) -> None:
+        self._annotations, self._size = annotations, (width, height)
+
+    def __len__(self) -> int:
+        return len(self._annotations)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The mask; empty where there is none, or one that `check` complains of."""
+        width, height = self._size
+        try:
+            segmentation = self._annotations[index].segmentation
+            if segmentation:
+                return to_bitmap(segmentation, width, height)
+        except DataError:
+            pass
+        return np.zeros((height, width), np.uint8)
 
 
 def show(
@@ -105,16 +116,15 @@ def show(
             f"{dataset.file} has no images to show.", "Is this the right file?"
         )
     if output.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        require_free(output, force=force)
         pictures = [draw(dataset, image, by_image[image.id]) for image in images]
-        with atomic_write(output, force=force) as part:
-            _sheet(pictures).save(part)
+        write_image(_sheet(pictures), output, force=force)
         return [output]
     files = []
     for image in images:
         file = output / _flat_name(image)
         picture = draw(dataset, image, by_image[image.id])
-        with atomic_write(file, force=force) as part:
-            picture.save(part, quality=90)
+        write_image(picture, file, force=force, quality=90)
         files.append(file)
     return files
 
@@ -151,7 +161,6 @@ def samples(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> list[P
         except CvtkError:
             continue
         picture.thumbnail((1200, 1200))
-        with atomic_write(file, force=True) as part:
-            picture.save(part, quality=88)
+        write_image(picture, file, force=True, quality=88)
         files.append(file)
     return files

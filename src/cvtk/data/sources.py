@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,12 @@ class ImageSource:
     id: Id
 
 
-def list_images(data: str | Path | Sequence[str | Path]) -> list[ImageSource]:
+def list_images(data: str | Path | Iterable[str | Path]) -> list[ImageSource]:
     """Finds the images that a user means, none twice.
 
     Args:
         data: An image, a folder (with all below it), a text file of paths (one per line, relative to the
-            text file), a COCO file, or a sequence of paths.
+            text file), a COCO file, or several paths.
 
     Raises:
         FileError: There is no such image, or none at all.
@@ -44,7 +44,7 @@ def list_images(data: str | Path | Sequence[str | Path]) -> list[ImageSource]:
     if not isinstance(data, (str, Path)):
         return _number(_paths_of(data), "the list given")
     path = Path(data)
-    if not path.exists():
+    if not _exists(path):
         raise FileError(f"{path}: no such file or folder.", "Check the path.")
     if path.is_dir():
         return _in_folder(path)
@@ -56,12 +56,13 @@ def list_images(data: str | Path | Sequence[str | Path]) -> list[ImageSource]:
 
 
 def _paths_of(data: object) -> list[Path]:
-    """The paths of a sequence; anything else is refused."""
-    if isinstance(data, Sequence) and not isinstance(data, bytes):
+    """The paths of a list, or of what can be listed; anything else is refused."""
+    if isinstance(data, Iterable) and not isinstance(data, bytes):
         items = list(data)
-        if all(isinstance(item, (str, Path)) for item in items):
+        odd = [item for item in items if not isinstance(item, (str, Path))]
+        if not odd:
             return [Path(item) for item in items]
-        data = next(item for item in items if not isinstance(item, (str, Path)))
+        data = odd[0]
     raise DataError(
         f"Images are given by their paths, not as {type(data).__name__}.",
         "Write an array to a file first, for example with PIL.Image.fromarray(array).save(path).",
@@ -115,16 +116,20 @@ def _require_image(path: Path, where: str) -> None:
     if is_file(path):
         return
     named = "" if where == str(path) else f" (named in {where})"
-    try:
-        there = path.exists()
-    except (OSError, ValueError):  # a name that no file can have
-        there = False
-    if there:
+    if _exists(path):
         raise FileError(
             f"{path}{named} is a folder, a pipe or a device, not an image.",
             "Name an image.",
         )
     raise FileError(f"There is no image {path}{named}.", "Check the path.")
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything of this name is there; names that nothing can have count as none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _unique_names(paths: list[Path]) -> dict[Path, str]:

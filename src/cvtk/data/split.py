@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.coco import read, write
-from cvtk.data.grouping import group_images, group_keys
+from cvtk.data.grouping import SERIES, group_images, group_keys, series_of
 from cvtk.data.relocate import relocate_dataset, require_other
-from cvtk.data.stats import table
 from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
 from cvtk.errors import DataError
+from cvtk.tables import table
 
 
 @dataclass
@@ -100,6 +100,8 @@ def split(
     for image, k in zip(images, part.tolist(), strict=True):
         chosen[names[k]].append(image)
     notes = _notes(ratios, part, group)
+    if keys is None:
+        notes += _series_note([image.file_name for image in images])
     parts = _parts(dataset, chosen, bool(folds))
     return Split(parts, total, len(images) - total, notes)
 
@@ -143,6 +145,18 @@ def _notes(
     return notes
 
 
+def _series_note(names: list[str]) -> list[str]:
+    """A hint at series of images that their names tell of."""
+    series = Counter(series_of(names).values())
+    if not series:
+        return []
+    key, count = series.most_common(1)[0]
+    return [
+        f"{count} images begin with {key!r}: if such images are of one video, plot or plant, keep them together "
+        f"with --group-by '{SERIES}'."
+    ]
+
+
 def _parts(
     dataset: Dataset, chosen: dict[str, list[Image]], folds: bool
 ) -> dict[str, Dataset]:
@@ -182,7 +196,7 @@ def balance(parts: dict[str, Dataset]) -> str:
     held = [name for name in parts if not name.endswith(".train")]
     for name in held:
         total.update(counts[name])
-    rows = [["class", *parts]]
+    rows = []
     for name in classes:
         cells = [
             f"{v[name]} ({100 * v[name] / max(total[name], 1):.0f}%)"
@@ -194,7 +208,8 @@ def balance(parts: dict[str, Dataset]) -> str:
         f"{len(p.images)} ({100 * len(p.images) / max(images, 1):.0f}%)"
         for p in parts.values()
     ]
-    return table([*rows, ["images", *cells]])
+    rows.append(["images", *cells])
+    return table(rows, ["class", *parts], right=range(1, len(parts) + 1))
 
 
 def split_file(

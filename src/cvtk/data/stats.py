@@ -9,6 +9,7 @@ import numpy as np
 from cvtk.data.masks import area_and_bbox
 from cvtk.data.types import Annotation, Dataset, Image
 from cvtk.errors import DataError
+from cvtk.tables import table
 
 # COCO's limits of small, medium and large: areas of 32 and 96 pixels square.
 SMALL, LARGE = 32**2, 96**2
@@ -89,59 +90,45 @@ def stats(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def table(rows: list[list[str]]) -> str:
-    """Rows of text as columns; the first column to the left, numbers to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k == 0 else cell.rjust(w)
-            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
 def class_table(sets: dict[str, Dataset]) -> str:
     """Annotations of each class (rows) in each set (columns), as text."""
     names = list(dict.fromkeys(name for d in sets.values() for name in d.class_names))
     counts = {key: d.counts() for key, d in sets.items()}
-    rows = [["class", *sets]]
-    rows += [[name, *(str(counts[key].get(name, 0)) for key in sets)] for name in names]
-    rows.append(["annotations", *(str(len(d.annotations)) for d in sets.values())])
-    rows.append(["images", *(str(len(d.images)) for d in sets.values())])
-    return table(rows)
+    rows = [[name, *(counts[key].get(name, 0) for key in sets)] for name in names]
+    rows.append(["annotations", *(len(d.annotations) for d in sets.values())])
+    rows.append(["images", *(len(d.images) for d in sets.values())])
+    return table(rows, ["class", *sets], right=range(1, len(sets) + 1))
 
 
 def stats_text(found: dict[str, dict[str, Any]]) -> str:
     """The numbers of `stats` by file, as text."""
-    parts = []
-    for file, values in found.items():
-        head = [
-            "class",
-            "annotations",
-            "images",
-            "small",
-            "medium",
-            "large",
-            "median area",
-        ]
-        rows = [
-            [name, *("-" if v is None else str(v) for v in row.values())]
-            for name, row in values["classes"].items()
-        ]
-        sizes = values["image_sizes"]
-        size = ""
-        if sizes:
-            (w0, h0), (w1, h1) = sizes["smallest"], sizes["largest"]
-            size = (
-                f", {w0} x {h0} to {w1} x {h1} pixels"
-                if (w0, h0) != (w1, h1)
-                else f" of {w0} x {h0} pixels"
-            )
-        kinds = ", ".join(f"{n} {k}" for k, n in values["masks"].items() if n)
-        parts.append(
-            f"{file}\n{values['images']} images{size} ({values['images_without_annotations']} without "
-            f"annotations), {values['annotations']} annotations (masks: {kinds or 'none'}; "
-            f"{values['crowds']} crowds)\n{table([head, *rows])}"
-        )
-    return "\n\n".join(parts)
+    return "\n\n".join(_text(file, values) for file, values in found.items())
+
+
+_HEAD = ["class", "annotations", "images", "small", "medium", "large", "median area"]
+
+
+def _text(file: str, values: dict[str, Any]) -> str:
+    """The numbers of one file: two lines on all of it, and a table of its classes."""
+    rows = [[name, *row.values()] for name, row in values["classes"].items()]
+    classes = table(rows, _HEAD, right=range(1, len(_HEAD)))
+    kinds = ", ".join(f"{n} {kind}" for kind, n in values["masks"].items() if n)
+    per_image = ""
+    if values["objects_per_image"]:
+        least, median, most = values["objects_per_image"].values()
+        per_image = f"; {least} to {most} per image, {median:g} in the median"
+    return (
+        f"{file}\n{values['images']} images{_sizes(values['image_sizes'])} "
+        f"({values['images_without_annotations']} without annotations), {values['annotations']} annotations "
+        f"(masks: {kinds or 'none'}; {values['crowds']} crowds{per_image})\n{classes}"
+    )
+
+
+def _sizes(sizes: dict[str, list[int]]) -> str:
+    """From which to which size the images are; empty where none is known."""
+    if not sizes:
+        return ""
+    (w0, h0), (w1, h1) = sizes["smallest"], sizes["largest"]
+    if (w0, h0) == (w1, h1):
+        return f" of {w0} x {h0} pixels"
+    return f", {w0} x {h0} to {w1} x {h1} pixels"

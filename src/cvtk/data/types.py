@@ -34,6 +34,10 @@ class RLE(Struct, frozen=True):
     counts: list[int] | str
 
 
+# The segmentation of an annotation without one. It is one object, for msgspec leaves out a default of this
+# type only where the value is that very object.
+NO_RAW = Raw()
+
 _SOMETHING = re.compile(rb"[^\[\],\s]")
 _segmentation = msgspec.json.Decoder(Polygons | RLE | None)
 
@@ -56,6 +60,10 @@ class Image(Struct, omit_defaults=True):
     height: int | None | UnsetType = UNSET
     extra: dict[str, Raw] | UnsetType = UNSET
 
+    def describe(self) -> str:
+        """How a message calls it: by id and file name."""
+        return f"image {show_id(self.id)} ({self.file_name[:100]})"
+
     @property
     def size(self) -> tuple[int, int] | None:
         """(width, height) in pixels, where both are known."""
@@ -75,7 +83,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
     bbox: list[float] | None | UnsetType = UNSET
     area: float | None | UnsetType = UNSET
     iscrowd: int | bool | None | UnsetType = UNSET
-    raw: Raw = Raw()
+    raw: Raw = NO_RAW
     extra: dict[str, Raw] | UnsetType = UNSET
 
     @property
@@ -98,7 +106,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
 
     @segmentation.setter
     def segmentation(self, value: Polygons | RLE | dict[str, Any] | None) -> None:
-        self.raw = Raw() if value is None else Raw(msgspec.json.encode(value))
+        self.raw = NO_RAW if value is None else Raw(msgspec.json.encode(value))
 
     @property
     def has_mask(self) -> bool:
@@ -112,7 +120,7 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
         found = self.bbox
         if not isinstance(found, list) or len(found) != 4:
             return None
-        return found if all(math.isfinite(value) for value in found) else None
+        return found if all(map(math.isfinite, found)) else None
 
     @property
     def is_crowd(self) -> bool:

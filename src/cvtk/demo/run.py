@@ -67,25 +67,10 @@ def run_demo(
     show(f"1/5  Drawing {sum(images)} pictures of {', '.join(CLASSES)} in {folder}")
     files = make_demo(folder, images=images, seed=seed, force=force)
     _create(script, force, show)
-    replace = " --force" if force else ""
-    show(f"\n3/5  Training it from scratch, {epochs} epochs")
-    training = (
-        "train --label label.txt --train train/segm.json --valid valid/segm.json --weights none"
-        f" --epoch {epochs} --batch_size 4 --image_size {image_size} --seed {seed}"
-        f" --output_weights outputs/fruit.pth{replace}"
-    )
-    run_script(script, training, show)
-    model = "--label label.txt --model_weights outputs/fruit.pth"
-    show("\n4/5  Evaluating it on pictures that it has not seen")
-    evaluation = (
-        f"evaluate {model} --data test/segm.json --output outputs/test{replace}"
-    )
-    run_script(script, evaluation, show)
-    show("\n5/5  Finding fruit in them")
-    inference = (
-        f"inference {model} --data test/images --output outputs/pictures{replace}"
-    )
-    run_script(script, inference, show)
+    commands = _commands(epochs, image_size, seed, force)
+    for number, (title, arguments) in enumerate(commands, 3):
+        show(f"\n{number}/5  {title}")
+        run_script(script, arguments, show)
 
     # The first picture is the one with the crowd, which is not typical.
     found = sorted((outputs / "pictures").glob("*.jpg"))[1:7]
@@ -105,6 +90,31 @@ def _create(script: Path, force: bool, show: Callable[[str], None]) -> None:
     show("\n2/5  Writing a script")
     show(f"$ cvtk create --script {name} --task segm --model {MODEL}")
     create_script(script, task="segm", model=MODEL, force=force)
+
+
+def _commands(
+    epochs: int, image_size: int, seed: int, force: bool
+) -> list[tuple[str, str]]:
+    """A title and the arguments of the script, for each step."""
+    model = "--label label.txt --model_weights outputs/fruit.pth"
+    steps = [
+        (
+            f"Training it from scratch, {epochs} epochs",
+            "train --label label.txt --train train/segm.json --valid valid/segm.json --weights none"
+            f" --epoch {epochs} --batch_size 4 --image_size {image_size} --seed {seed}"
+            " --output_weights outputs/fruit.pth",
+        ),
+        (
+            "Evaluating it on pictures that it has not seen",
+            f"evaluate {model} --data test/segm.json --output outputs/test",
+        ),
+        (
+            "Finding fruit in them",
+            f"inference {model} --data test/images --output outputs/pictures",
+        ),
+    ]
+    replace = " --force" if force else ""
+    return [(title, arguments + replace) for title, arguments in steps]
 
 
 def run_script(script: Path, arguments: str, show: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from cvtk.recipe.fit import fit_config
 from cvtk.recipe.nodes import set_where_present, update_where_present
 from cvtk.recipe.overrides import apply_overrides
 from cvtk.recipe.quirks import apply_quirks
+from cvtk.recipe.runner_keys import keep_runner_keys
 from cvtk.recipe.settings import apply_settings
 
 BATCH_WITHOUT_GPU = 4  # what "auto" means where there is no GPU's memory to fill
@@ -55,9 +57,10 @@ def configure(
     own = Config.fromfile(spec.config, import_custom_modules=False).to_dict()
     for note in apply_quirks(own, device):
         logger.info(note)
-    before = Config(own).to_dict()
-    cfg = fit_config(
-        own,
+    cfg = keep_runner_keys(own)
+    before = copy.deepcopy(cfg)
+    fit_config(
+        cfg,
         spec.config.stem,
         spec.task,
         data.datasets,

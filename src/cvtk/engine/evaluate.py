@@ -8,12 +8,15 @@ from typing import Any
 
 from cvtk import data
 from cvtk.data import checks
-from cvtk.data.sources import list_images
+from cvtk.data.images import resolve
+from cvtk.data.sources import ImageSource
 from cvtk.engine.predict import Predictor
+from cvtk.engine.spec import ModelSpec
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
 from cvtk.metrics import evaluate as metrics_of
+from cvtk.metrics import ground_truth
 from cvtk.metrics.detections import Kind
 from cvtk.options import EvaluateOptions
 
@@ -28,32 +31,55 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
     Returns:
         `stats` and `class_stats`; for masks also `bbox_stats` and `bbox_class_stats`.
     """
-    if options.output is None:
-        return measure(predictor, Path(options.data))[0]
-    folder = Path(options.output)
-    return evaluate_to_files(predictor, options, folder, folder / STATS)
+    file, folder = Path(options.data), options.output
+    if folder is not None:
+        folder = Path(folder)
+        for result in (folder / STATS, folder / PREDICTIONS):
+            require_free(result, force=options.force)
+    truth = read_truth(file, predictor.spec)
+    if folder is None:
+        return measure(predictor, truth)[0]
+    return evaluate_to_files(
+        predictor, truth, folder, folder / STATS, force=options.force
+    )
+
+
+def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
+    """An annotated set that a model can be evaluated on.
+
+    Raises:
+        FileError: The file or an image is missing.
+        DataError: Annotations or images cannot be used; the message names the item.
+    """
+    truth = data.read(file)
+    checks.require_trainable(truth, spec.classes, spec.task, train=False)
+    checks.require_images(truth)
+    return truth
 
 
 def evaluate_to_files(
-    predictor: Predictor, options: EvaluateOptions, folder: Path, stats_file: Path
+    predictor: Predictor,
+    truth: data.Dataset,
+    folder: Path,
+    stats_file: Path,
+    *,
+    force: bool,
 ) -> Statistics:
     """Evaluates, and writes the statistics and the predictions.
 
     Args:
         predictor: A model with weights.
-        options: The data, and whether results may be replaced.
+        truth: The annotated set, checked.
         folder: For the predictions, `test_outputs.coco.json`.
         stats_file: For the statistics.
+        force: Whether results may be replaced.
     """
-    file = Path(options.data)
-    for result in (stats_file, folder / PREDICTIONS):
-        require_free(result, force=options.force)
-    statistics, predictions = measure(predictor, file)
+    statistics, predictions = measure(predictor, truth)
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
     ):
-        with atomic_write(result, force=options.force) as part:
+        with atomic_write(result, force=force) as part:
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
@@ -61,42 +87,44 @@ def evaluate_to_files(
 
 
 def measure(
-    predictor: Predictor, file: Path
+    predictor: Predictor, truth: data.Dataset
 ) -> tuple[Statistics, list[dict[str, Any]]]:
-    """The statistics on a COCO file, and all predictions, not thresholded, with the file's own ids."""
+    """The statistics on an annotated set, and all predictions, not thresholded, with the set's own ids."""
     spec = predictor.spec
-    dataset = data.read(file)
-    checks.require_trainable(dataset, spec.classes, spec.task, train=False)
     category_ids = dict(
-        zip(spec.category_ids, align_categories(dataset, spec.classes), strict=True)
+        zip(spec.category_ids, align_categories(truth, spec.classes), strict=True)
     )
-    images = list_images(file)
+    images = [
+        ImageSource(resolve(truth.folder, image.file_name), image.file_name, image.id)
+        for image in truth.images
+    ]
     predictions: list[dict[str, Any]] = []
     results = predictor.predict(images, batch_size=1, score=0)
     for image, result in zip(images, results, strict=True):
         for item in result.to_coco(image.id, len(predictions) + 1):
             item["category_id"] = category_ids[item["category_id"]]
             predictions.append(item)
-    return statistics_of(dataset, predictions, spec.task, file), predictions
+    return statistics_of(truth, predictions, spec.task), predictions
 
 
 def statistics_of(
-    dataset: data.Dataset, predictions: list[dict[str, Any]], task: str, file: Path
+    dataset: data.Dataset, predictions: list[dict[str, Any]], task: str
 ) -> Statistics:
     """What is written of an evaluation: the metrics of masks and boxes, and what they were computed on."""
     report: Statistics = {}
     kinds: tuple[Kind, ...] = ("segm", "bbox") if task == "segm" else ("bbox",)
     headlines = []
     notes: list[str] = []
+    truth = ground_truth(dataset, masks=task == "segm")
     for kind in kinds:
-        metrics = metrics_of(dataset, predictions, kind)
+        metrics = metrics_of(truth, predictions, kind)
         prefix = "bbox_" if report else ""
         report[f"{prefix}stats"] = metrics.stats
         report[f"{prefix}class_stats"] = metrics.class_stats
         value = metrics.stats[metrics.headline]
         headlines.append(f"{KIND_NAMES[kind]} AP {value:.3f}")
         notes += [note for note in metrics.notes if note not in notes]
-    report["computed_on"] = f"{file}, {len(dataset.images)} images"
+    report["computed_on"] = f"{dataset.file}, {len(dataset.images)} images"
     report["summary"] = f"{', '.join(headlines)} on {report['computed_on']}"
     report["note"] = " ".join(notes)
     return report

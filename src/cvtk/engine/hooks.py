@@ -206,8 +206,9 @@ class StatsHook(Hook):  # type: ignore[misc]
 
     priority = "LOWEST"
 
-    def __init__(self, kinds: list[str]) -> None:
+    def __init__(self, kinds: list[str], best_by: str) -> None:
         self.kinds = kinds
+        self.best_by = best_by
         self.last = 0.0
 
     def after_train_epoch(self, runner: Any) -> None:
@@ -222,5 +223,6 @@ class StatsHook(Hook):  # type: ignore[misc]
     def _write(self, runner: Any) -> None:
         recently = time.monotonic() - self.last < SECONDS_BETWEEN_PLOTS
         if dist.is_main_process() and not recently:
-            write_training_stats(Path(runner.work_dir), self.kinds)
+            folder = Path(runner.work_dir)
+            write_training_stats(folder, self.kinds, best_by=self.best_by)
             self.last = time.monotonic()

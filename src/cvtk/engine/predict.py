@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
+from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
@@ -99,6 +101,7 @@ def load_network(spec: ModelSpec, device: str) -> Any:
             "Keep the two files of one training together.",
         ) from None
     network.cfg = cfg
+    use_lean_masks(network)
     return network.to(device).eval()
 
 
@@ -110,7 +113,10 @@ def run_network(
     from mmcv.transforms import Compose
     from mmengine.dataset import pseudo_collate
 
-    steps = network.cfg.test_dataloader.dataset.pipeline
+    from cvtk.engine.images import read_as_displayed
+
+    steps = copy.deepcopy(network.cfg.test_dataloader.dataset.pipeline)
+    read_as_displayed(steps)
     pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
 
     def load(start: int) -> list[Any]:
@@ -145,13 +151,16 @@ def read_image(pipeline: Any, image: ImageSource) -> Any:
 
 def to_result(sample: Any, image: ImageSource, spec: ModelSpec, score: float) -> Result:
     """MMDetection's prediction for one image as a `Result`; masks become RLE at once."""
-    found = sample.pred_instances
-    found = found[found.scores >= score].cpu()
+    found = sample.pred_instances.cpu()
+    found = found[found.scores >= score]
     height, width = sample.ori_shape
     corners = found.bboxes.numpy().astype(np.float64).reshape(-1, 4)
     masks = None
     if "masks" in found:
-        masks = [encode_mask(mask) for mask in found.masks.numpy()]
+        masks = [
+            mask if isinstance(mask, dict) else encode_mask(mask.numpy())
+            for mask in found.masks
+        ]
     return Result(
         path=image.path,
         name=image.name,

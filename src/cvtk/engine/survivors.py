@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +112,6 @@ def survivors(
     completed = Converted(dataset)
     complete(completed)
     said = {n.item: n.text.removeprefix("left out: ") for n in completed.notes}
-    rows = {
-        name: {"annotations": 0, "kept": 0, "lost": Counter[str]()} for name in classes
-    }
-    for a in stated:
-        row: Any = rows.setdefault(
-            names.get(a.category_id, str(a.category_id)),
-            {"annotations": 0, "kept": 0, "lost": Counter()},
-        )
-        row["annotations"] += 1
     usable = {id(a) for a in dataset.annotations}
     reasons = {
         id(a): said.get(f"annotation {show_id(a.id)}", "unusable")
@@ -129,21 +119,34 @@ def survivors(
         if id(a) not in usable
     }
     reasons |= _run(dataset, classes, names, steps, masks)
-    for a in stated:
-        row = rows[names.get(a.category_id, str(a.category_id))]
-        reason = reasons.get(id(a), "")
-        if reason:
-            row["lost"][reason] += 1
-        else:
-            row["kept"] += 1
-    for row in rows.values():
-        row["lost"] = dict(row["lost"])
     return {
         "model": model,
         "images": len(dataset.images),
         "left_out": left,
-        "classes": rows,
+        "classes": _table(stated, names, classes, reasons),
     }
+
+
+def _table(
+    stated: list[Annotation],
+    names: dict[Id, str],
+    classes: list[str],
+    reasons: dict[int, str],
+) -> dict[str, dict[str, Any]]:
+    """By class, how many annotations there are, how many are kept, and why the others are lost."""
+    found = [*classes, *(names.get(a.category_id, str(a.category_id)) for a in stated)]
+    rows: dict[str, dict[str, Any]] = {
+        name: {"annotations": 0, "kept": 0, "lost": {}} for name in found
+    }
+    for a in stated:
+        row = rows[names.get(a.category_id, str(a.category_id))]
+        row["annotations"] += 1
+        reason = reasons.get(id(a), "")
+        if reason:
+            row["lost"][reason] = row["lost"].get(reason, 0) + 1
+        else:
+            row["kept"] += 1
+    return rows
 
 
 def _run(

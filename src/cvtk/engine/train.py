@@ -7,9 +7,11 @@ import copy
 import functools
 from typing import Any
 
+from cvtk.data import Dataset
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
+from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
 from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
@@ -26,7 +28,7 @@ from cvtk.engine.workspace import (
 from cvtk.errors import OptionError
 from cvtk.io import atomic_write
 from cvtk.log import console, logger
-from cvtk.options import EvaluateOptions, TrainOptions
+from cvtk.options import TrainOptions
 from cvtk.visual.curves import write_training_stats
 
 Statistics = dict[str, Any]
@@ -57,19 +59,20 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        cfg, best = run(spec, options, device)
+        cfg, best, truth = run(spec, options, device)
         if not main:
             return spec, None
         write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        if options.test is None:
+        if truth is None:
             return trained, None
         name = options.output.with_suffix("")
         statistics = evaluate_to_files(
             Predictor(trained, options.device),
-            EvaluateOptions(options.test, device=options.device, force=True),
+            truth,
             folder=name,
             stats_file=name.with_name(f"{name.name}.test_stats.json"),
+            force=True,
         )
         return trained, statistics
 
@@ -86,20 +89,23 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
     print(cfg.pretty_text, file=console())
 
 
-def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str | None]:
+def run(
+    spec: ModelSpec, options: TrainOptions, device: str
+) -> tuple[Any, str | None, Dataset | None]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:
-        The complete configuration, and the best checkpoint as the training noted it.
+        The complete configuration, the best checkpoint as the training noted it, and the test set.
     """
     from mmengine import dist
 
-    cfg = None
+    cfg, truth = None, None
     with quiet_libraries():
         if dist.is_main_process():
             data = prepare_data(spec, options)
             cfg = configure(spec, data, options, device, dist.get_world_size())
             set_start(cfg, spec, options)
+            truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
@@ -107,7 +113,7 @@ def run(spec: ModelSpec, options: TrainOptions, device: str) -> tuple[Any, str |
         with checked_loading(load):
             runner = build_runner(cfg, options, device)
             runner.train()
-    return cfg, runner.message_hub.get_info("best_ckpt", None)
+    return cfg, runner.message_hub.get_info("best_ckpt", None), truth
 
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
@@ -132,17 +138,21 @@ def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
     from mmdet.visualization import DetLocalVisualizer
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
+    from cvtk.engine.images import read_as_displayed
     from cvtk.engine.runner import TrainingRunner
 
     # MMEngine's is one for all; a second training would write to the first's log.
     DetLocalVisualizer._instance_dict.clear()
-    cfg = copy.deepcopy(cfg)
-    hooks = own_hooks(cfg, device)
+    run_cfg = copy.deepcopy(cfg)
+    hooks = own_hooks(run_cfg, device)
+    read_as_displayed(run_cfg._cfg_dict)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
-        cfg.val_evaluator.type = CvtkCocoMetric
+        run_cfg.val_evaluator.type = CvtkCocoMetric
     try:
-        runner = TrainingRunner.from_cfg(cfg)
+        runner = TrainingRunner.from_cfg(run_cfg)
+        runner.cfg = cfg  # what checkpoints record: MMDetection can build it alone
         runner.model = runner.model.to(device)
+        use_lean_masks(runner.model)
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         if not options.set:
             raise
@@ -160,7 +170,8 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
     from cvtk.engine import hooks
 
     found = [hooks.GuardHook(), hooks.ProgressHook()]
-    found.append(hooks.StatsHook(list(cfg.test_evaluator.metric)))
+    best = cfg.default_hooks.checkpoint.save_best
+    found.append(hooks.StatsHook(list(cfg.test_evaluator.metric), best))
     if device == "cpu":
         found.append(hooks.CPUSpeedHook())
     if cfg.resume:
@@ -169,6 +180,7 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
         if hook["type"] == "EarlyStoppingHook":
             cfg.custom_hooks.remove(hook)
             arguments = {key: hook[key] for key in hook if key != "type"}
+            arguments["monitor"] = best
             found.append(hooks.PatienceHook(**arguments))
     return found
 
@@ -185,7 +197,11 @@ def write_results(cfg: Any, noted_best: str | None, options: TrainOptions) -> No
 
     cfg.update(resume=False, load_from=None, launcher="none")
     cfg.pop("model_wrapper_cfg", None)
-    write_training_stats(options.workspace, cfg.test_evaluator.metric)
+    write_training_stats(
+        options.workspace,
+        cfg.test_evaluator.metric,
+        best_by=cfg.default_hooks.checkpoint.save_best,
+    )
     with atomic_write(options.output.with_suffix(".py"), force=True) as part:
         cfg.dump(part)
     best = read_weights(best_checkpoint(options.workspace, noted_best))

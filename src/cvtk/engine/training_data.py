@@ -32,12 +32,14 @@ class TrainingData:
         images: How many there are to learn from.
         rle: Whether any mask to learn from is run-length encoded.
         most_objects: By set, the image with the most objects, and how many it has.
+        test: The test set as it was read, for the evaluation at the end; None without one.
     """
 
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
     images: int = 0
     rle: bool = False
     most_objects: dict[str, tuple[str, int]] = field(default_factory=dict)
+    test: data.Dataset | None = None
 
 
 def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
@@ -70,6 +72,8 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
         if train:
             found.images = len(coco["images"])
             found.rle = has_rle(coco)
+        if split == "test":
+            found.test = dataset
     return found
 
 

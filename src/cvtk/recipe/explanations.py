@@ -23,9 +23,8 @@ def explain(
         A sentence for each change of the schedule, the data and the start.
     """
     epochs, steps = options.epoch, new["log_processor"]["window_size"]
-    notes = [
-        f"{_count(epochs, 'epoch')} of {_count(steps, 'step')}: {epochs * steps} steps in all."
-    ]
+    length = f"{_count(epochs, 'epoch')} of {_count(steps, 'step')}"
+    notes = [f"{length}: {_count(epochs * steps, 'step')} in all."]
     images = new["train_dataloader"]["batch_size"] * options.accumulate * processes
     notes.append(_learning_rate(old, new, options, images))
     for scheduler in each_dict(new["param_scheduler"]):
@@ -33,8 +32,8 @@ def explain(
     hooks = zip(_hooks(old), _hooks(new), strict=False)
     for before, after in hooks:
         notes += _hook(before, after, epochs)
-    frozen = [part.get("frozen_stages", -1) for part in each_dict(old["model"])]
-    if options.weights == "none" and max(frozen) >= 0:
+    frozen = [part.get("frozen_stages") for part in each_dict(old["model"])]
+    if options.weights == "none" and any(f is not None and f >= 0 for f in frozen):
         notes.append("No layer is frozen, since none has been trained yet.")
     if _bitmap_loaders(new) > _bitmap_loaders(old):
         notes.append("Masks are loaded as bitmaps, since some of them are RLE.")
@@ -82,11 +81,11 @@ def _learning_rate(
 
 
 def _scheduler(scheduler: dict[str, Any]) -> list[str]:
-    kind, by_epoch = scheduler["type"], scheduler.get("by_epoch", True)
+    kind, by_epoch = scheduler.get("type"), scheduler.get("by_epoch", True)
     unit = "epoch" if by_epoch else "step"
-    if kind == "LinearLR" and not by_epoch:
+    if kind == "LinearLR" and not by_epoch and scheduler.get("end"):
         return [f"Warm-up over {_count(scheduler['end'], 'step')}."]
-    if kind == "MultiStepLR" and scheduler["milestones"]:
+    if kind == "MultiStepLR" and scheduler.get("milestones"):
         *rest, last = scheduler["milestones"]
         falls = f"{unit} {last}"
         if rest:
@@ -100,7 +99,7 @@ def _scheduler(scheduler: dict[str, Any]) -> list[str]:
 
 
 def _hook(before: dict[str, Any], after: dict[str, Any], epochs: int) -> list[str]:
-    if before["type"] != after["type"]:
+    if before.get("type") != after.get("type"):
         return []
     if "switch_epoch" in after:
         own = f"in the architecture's own recipe, after epoch {before['switch_epoch']}"
@@ -115,7 +114,7 @@ def _hook(before: dict[str, Any], after: dict[str, Any], epochs: int) -> list[st
     if "num_last_epochs" in after:
         last = _count(after["num_last_epochs"], "epoch")
         return [f"Mosaic ends {last} before the end of the training."]
-    if after["type"] == "EMAHook":
+    if after.get("type") == "EMAHook":
         own_share = f"{before.get('momentum', 0.0002):g}"
         return [
             f"The average of the weights moves by {after['momentum']:.2g} per step"

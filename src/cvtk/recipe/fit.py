@@ -15,20 +15,9 @@ from cvtk.recipe.schedule import set_schedule
 from cvtk.recipe.sizes import set_image_size
 from cvtk.recipe.start import set_start
 
-# What MMEngine's Runner takes. Other keys of a configuration are variables that these were
-# made from: changing them would do nothing.
-RUNNER_KEYS = (
-    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader"),
-    *("train_cfg", "val_cfg", "test_cfg", "auto_scale_lr", "optim_wrapper"),
-    *("param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
-    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher"),
-    *("env_cfg", "log_processor", "log_level", "visualizer", "default_scope"),
-    *("randomness", "experiment_name", "find_unused_parameters", "custom_imports"),
-)
-
 
 def fit_config(
-    own: dict[str, Any],
+    cfg: dict[str, Any],
     name: str,
     task: str,
     datasets: dict[str, dict[str, Any]],
@@ -37,11 +26,11 @@ def fit_config(
     options: TrainOptions,
     processes: int = 1,
     amp_type: str = "",
-) -> dict[str, Any]:
-    """The complete configuration of a training.
+) -> None:
+    """Fits an architecture's own configuration to data, choices and machine.
 
     Args:
-        own: The architecture's own configuration; parts of it are changed.
+        cfg: The architecture's own configuration; changed in place.
         name: The name of the architecture's file.
         task: "segm" or "det".
         datasets: From `dataset_of`: "train", and "valid" and "test" where they were given.
@@ -51,7 +40,6 @@ def fit_config(
         processes: Processes that train together, each with a batch of its own.
         amp_type: The type of mixed precision, "bfloat16" or "float16"; empty: none.
     """
-    cfg = {key: own[key] for key in own if key in RUNNER_KEYS}
     model, batch_size = cfg["model"], int(options.batch_size)
     images_per_batch = batch_size * processes
     steps_per_epoch = math.ceil(images / images_per_batch)
@@ -67,8 +55,7 @@ def fit_config(
     steps = (options.epoch, steps_per_epoch, images_per_step)
     set_schedule(cfg, name, *steps, options.lr, from_scratch)
     set_runtime(cfg, options.seed, options.accumulate, amp_type)
-    set_hooks(cfg, task, steps_per_epoch, options.early_stop, options.tensorboard)
-    return cfg
+    set_hooks(cfg, task, steps_per_epoch, options.early_stop)
 
 
 def set_runtime(cfg: dict[str, Any], seed: int, accumulate: int, amp_type: str) -> None:

@@ -13,7 +13,6 @@ def set_hooks(
     task: str,
     steps_per_epoch: int,
     early_stop: int | None,
-    tensorboard: bool,
 ) -> None:
     """Sets the checkpoints, the logs, and after how many epochs without a better AP it ends."""
     best = "coco/segm_mAP" if task == "segm" else "coco/bbox_mAP"
@@ -40,6 +39,3 @@ def set_hooks(
             "min_delta": SMALLEST_GAIN,
         }
         cfg["custom_hooks"] = [*(cfg.get("custom_hooks") or []), stopping]
-    if tensorboard:
-        backends = cfg["visualizer"]["vis_backends"]
-        backends.append({"type": "TensorboardVisBackend"})

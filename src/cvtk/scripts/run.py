@@ -32,6 +32,10 @@ def run(main: Callable[[], None], script: str = "") -> None:
         sys.exit(f"Error: {_system_error(error)}")
     except KeyboardInterrupt:
         sys.exit(_stopped())
+    except RuntimeError as error:
+        if _by_interrupt(error):
+            sys.exit(_stopped())
+        raise
     except (TypeError, AttributeError) as error:
         if stamp is None or stamp.version == __version__:
             raise
@@ -41,6 +45,15 @@ def run(main: Callable[[], None], script: str = "") -> None:
 def _end(number: int, frame: Any) -> None:
     """SIGTERM ends a script as Ctrl+C does, so that its worker processes end too."""
     raise KeyboardInterrupt
+
+
+def _by_interrupt(error: BaseException | None) -> bool:
+    """Whether an error came up only since a script is being stopped: PyTorch complains of ended workers."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _stopped() -> str:

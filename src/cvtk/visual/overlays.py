@@ -5,14 +5,12 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw
 
-from cvtk.errors import DataError, FileError
 from cvtk.visual.fonts import font_for
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -47,36 +45,6 @@ def class_colour(index: int) -> Colour:
     hue, value = index * 0.618034 % 1, (1.0, 0.75, 0.5)[index % 3]
     rgb = colorsys.hsv_to_rgb(hue, 0.7, value)
     return (round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255))
-
-
-def load_image(path: Path) -> Image.Image:
-    """Reads an image as it is meant to be seen: RGB, turned as its EXIF orientation says.
-
-    Args:
-        path: Any format that Pillow reads.
-
-    Raises:
-        FileError: The file is missing or cannot be read.
-        DataError: The file is no image, or is cut off.
-    """
-    try:
-        with Image.open(path) as image:
-            turned = ImageOps.exif_transpose(image)
-            if turned.mode.startswith("I") or turned.mode == "F":
-                values = np.asarray(turned, dtype=np.float64)
-                scale = 255 / max(float(values.max()), 1.0)
-                turned = Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
-            return turned.convert("RGB")
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: no such image.", "Check the path.") from error
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{path}: not an image that can be read.", "Replace or remove the file."
-        ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: the image cannot be read ({error}).", "Replace the file."
-        ) from error
 
 
 def draw_objects(

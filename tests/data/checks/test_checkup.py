@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from examples import FLAT, H, W, coco_dict, photo, ring
 from PIL import Image
@@ -14,6 +15,7 @@ from cvtk.data.checks import check
 from cvtk.data.checks.repair import repair_file
 from cvtk.data.checks.report import summary, write_report
 from cvtk.data.grouping import group_keys, series_of
+from cvtk.data.images import read_image
 from cvtk.data.masks import from_bitmap
 from cvtk.errors import FileError
 
@@ -273,3 +275,29 @@ def test_names_in_a_report_are_no_markup_and_a_zero_is_shown(tmp_path):
     assert '<td class="n">0</td>' in page  # none is large
     assert "in one image\n1 to 1" in page
     assert page.count("<figcaption>") == 2
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_images_that_opencv_does_not_turn_are_named(suffix, orientation, tmp_path):
+    """The oracle is OpenCV itself: a warning where what it reads is not what is displayed."""
+    cv2 = pytest.importorskip("cv2", reason="MMDetection reads with OpenCV")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    name = f"turned.{suffix}"
+    photo(tmp_path / "plain.png")
+    with Image.open(tmp_path / "plain.png") as image:
+        options = {"lossless": True} if suffix == "webp" else {}
+        image.convert("RGB").save(tmp_path / name, exif=exif, **options)
+    shown = read_image(tmp_path / name)
+    try:
+        opened = cv2.imread(str(tmp_path / name))
+    except cv2.error:
+        opened = None
+    same = opened is not None and opened.shape == shown.shape
+    same = same and np.abs(opened[..., ::-1].astype(int) - shown).mean() < 5
+    height, width = shown.shape[:2]
+    entry = {"id": 1, "file_name": name, "width": width, "height": height}
+    file = save(tmp_path, coco_dict(images=[entry]))
+    (found,) = check([file]).problems.of_kind("EXIF rotated")
+    assert found.severity == ("note" if same else "warning")

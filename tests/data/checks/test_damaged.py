@@ -64,8 +64,6 @@ DAMAGES = {
     "no image of the id": one(image_id=7),
     "no category of the id": one(category_id=7),
 }
-# A name that stands twice for one id cannot be mended: nobody knows whose objects they are.
-UNMENDED = {"two categories of one id", "two images of one id"}
 
 
 def save(folder, content):
@@ -88,8 +86,8 @@ def test_what_check_calls_an_error_training_refuses_and_fix_mends(damage, tmp_pa
     fixed, notes = repair_file(file, tmp_path / "fixed.json")
     assert notes
     kinds = {p.kind for p in check([tmp_path / "fixed.json"]).problems.items}
-    assert kinds <= ALLOWED | ({"id twice"} if damage in UNMENDED else set())
-    if fixed.annotations and damage not in UNMENDED:
+    assert kinds <= ALLOWED
+    if fixed.annotations:
         require_trainable(read(tmp_path / "fixed.json"), ["leaf"], "segm", train=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from cvtk.data.types import Dataset
@@ -43,5 +44,7 @@ def draw_histogram(sets: dict[str, Dataset], file: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if len(sets) > 1:
         axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120, format="png")
     with atomic_write(file, force=True) as part:
-        figure.savefig(part, dpi=120)
+        part.write_bytes(buffer.getvalue())

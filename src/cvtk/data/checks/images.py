@@ -33,7 +33,7 @@ def check_entries(dataset: Dataset, problems: Problems) -> None:
     names = Counter(image.file_name for image in dataset.images)
     used = {annotation.image_id for annotation in dataset.annotations}
     for image in dataset.images:
-        item = describe_image(image)
+        item = image.describe()
         try:
             resolve(dataset.folder, image.file_name)
         except DataError as error:
@@ -52,11 +52,6 @@ def check_entries(dataset: Dataset, problems: Problems) -> None:
     if not dataset.annotations:
         kind, text = "no annotations", "the file has no annotations"
         problems.add("error", kind, file, "annotations", text, "Label some images.")
-
-
-def describe_image(image: Image) -> str:
-    """How a problem calls an image."""
-    return f"image {show_id(image.id)} ({image.file_name[:100]})"
 
 
 def _check_ids(
@@ -116,13 +111,22 @@ def check_files(
 def _check_file(
     image: Image, facts: ImageFacts, file: Path | None, problems: Problems
 ) -> None:
-    item = describe_image(image)
+    item = image.describe()
     problem = image_problem(image, facts)
     if problem:
         kind = facts.error or "image size"
         beside = facts.error == "missing" and _is_beside(image, file)
         remedy = BESIDE if beside else _REPLACE
         problems.add("error", kind, file, item, problem, remedy)
+    elif facts.opencv_differs:
+        text = (
+            f"EXIF turns it for display, which OpenCV does not do with {facts.format}: a vanilla script, or "
+            "MMDetection itself, would see it unturned, or not at all"
+        )
+        remedy = (
+            "Save it turned, for example with ImageMagick's `mogrify -auto-orient`."
+        )
+        problems.add("warning", "EXIF rotated", file, item, text, remedy)
     elif facts.orientation != 1:
         text = "EXIF turns it for display, and training too reads it turned"
         remedy = "Make sure that its outlines were drawn on the turned image."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,18 +11,18 @@ from msgspec import UNSET
 
 from cvtk.data.checks.boxes import area_tolerance
 from cvtk.data.checks.chunk import describe
-from cvtk.data.checks.images import BESIDE, describe_image
+from cvtk.data.checks.images import BESIDE
 from cvtk.data.coco import read, write
 from cvtk.data.formats.finder import find_beside
 from cvtk.data.geometry import measure
 from cvtk.data.ids import number_ids
 from cvtk.data.images import in_parallel, probe, resolve, too_thin
 from cvtk.data.masks import area_and_bbox, check_polygons, require_size
+from cvtk.data.merge import merge_categories, merge_images
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.types import (
     RLE,
     Annotation,
-    Category,
     Dataset,
     Id,
     Image,
@@ -56,13 +55,13 @@ def repair(file: str | Path, *, images: bool = True) -> tuple[Dataset, list[Note
     dataset = read(
         file, lambda item, error: notes.append(Note(item, f"dropped: {error.message}"))
     )
-    _merge_categories(dataset, notes)
-    _merge_images(dataset, notes)
+    doubtful = merge_categories(dataset, notes)
+    merge_images(dataset, notes)
     if images:
         _require_some_image(dataset)
     kept = _images(dataset, notes, images)
     dataset.images = list(kept.values())
-    dataset.annotations = _annotations(dataset, kept, notes)
+    dataset.annotations = _annotations(dataset, kept, doubtful, notes)
     notes += number_ids(dataset)
     return dataset, notes
 
@@ -76,50 +75,6 @@ def repair_file(
     dataset = relocate_dataset(dataset, target.parent)
     write(dataset, target, force=force)
     return dataset, notes
-
-
-def _merge_categories(dataset: Dataset, notes: list[Note]) -> None:
-    """Categories of one name become one."""
-    first: dict[str, Id] = {}
-    same: dict[Id, Id] = {}
-    kept: list[Category] = []
-    for category in dataset.categories:
-        known = first.setdefault(category.name, category.id)
-        same.setdefault(category.id, known)
-        if any(category.name == other.name for other in kept):
-            text = f"merged with category {show_id(known)} of the same name"
-            notes.append(Note(f"category {show_id(category.id)}", text))
-        else:
-            kept.append(category)
-    dataset.categories = kept
-    for annotation in dataset.annotations:
-        annotation.category_id = same.get(
-            annotation.category_id, annotation.category_id
-        )
-
-
-def _merge_images(dataset: Dataset, notes: list[Note]) -> None:
-    """Entries of one file become one image; entries of several files with one id are dropped."""
-    files: dict[Id, set[str]] = {}
-    for image in dataset.images:
-        files.setdefault(image.id, set()).add(image.file_name)
-    first: dict[str, Id] = {}
-    same: dict[Id, Id] = {}
-    kept = []
-    for image in dataset.images:
-        if len(files[image.id]) > 1:
-            text = "dropped: images of other files have its id, so nobody knows whose its annotations are"
-            notes.append(Note(describe_image(image), text))
-        elif image.file_name in first:
-            same[image.id] = first[image.file_name]
-            text = f"merged with image {show_id(same[image.id])} of the same file"
-            notes.append(Note(describe_image(image), text))
-        else:
-            first[image.file_name] = image.id
-            kept.append(image)
-    dataset.images = kept
-    for annotation in dataset.annotations:
-        annotation.image_id = same.get(annotation.image_id, annotation.image_id)
 
 
 def _require_some_image(dataset: Dataset) -> None:
@@ -162,7 +117,7 @@ def _images(dataset: Dataset, notes: list[Note], files: bool) -> dict[Id, Image]
         dataset.images, in_parallel(look, dataset.images), strict=True
     ):
         if trouble:
-            notes.append(Note(describe_image(image), f"dropped: {trouble}"))
+            notes.append(Note(image.describe(), f"dropped: {trouble}"))
             continue
         if sized.size != image.size:
             was = f"{image.width} x {image.height}" if image.size else "missing"
@@ -182,10 +137,10 @@ def _size_of_file(place: Path) -> tuple[int, int]:
 
 
 def _annotations(
-    dataset: Dataset, images: dict[Id, Image], notes: list[Note]
+    dataset: Dataset, images: dict[Id, Image], doubtful: set[Id], notes: list[Note]
 ) -> list[Annotation]:
     """The annotations that can be used, mended, each with an id of its own."""
-    known = Counter(category.id for category in dataset.categories)
+    known = {category.id for category in dataset.categories}
     numbers = [a.id for a in dataset.annotations if isinstance(a.id, int)]
     spare = 1 + max(numbers, default=0)
     result: list[Annotation] = []
@@ -202,14 +157,11 @@ def _annotations(
             if image is None:
                 where = show_id(annotation.image_id)
                 raise DataError(f"image {where} is not there")
-            if known[annotation.category_id] != 1:
-                where = show_id(annotation.category_id)
-                state = (
-                    "is not there"
-                    if not known[annotation.category_id]
-                    else "has two names"
-                )
-                raise DataError(f"category {where} {state}")
+            category = show_id(annotation.category_id)
+            if annotation.category_id in doubtful:
+                raise DataError(f"category {category} stood for several names")
+            if annotation.category_id not in known:
+                raise DataError(f"category {category} is not there")
             mended = _annotation(annotation, image, tell)
         except CvtkError as error:
             tell(f"dropped: {error.message}")

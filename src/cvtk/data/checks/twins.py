@@ -22,13 +22,13 @@ def check_twins(dataset: Dataset, problems: Problems) -> None:
     images = {image.id: image for image in dataset.images}
     groups: dict[tuple[Id, Id], list[Annotation]] = defaultdict(list)
     for annotation in dataset.annotations:
-        if annotation.box is not None and not annotation.is_crowd:
-            groups[annotation.image_id, annotation.category_id].append(annotation)
+        groups[annotation.image_id, annotation.category_id].append(annotation)
     for (image_id, _), members in groups.items():
         image = images.get(image_id)
         if image is None or len(members) < 2:
             continue
-        for a, b in _close_boxes(members):
+        objects = [a for a in members if a.box is not None and not a.is_crowd]
+        for a, b in _close_boxes(objects):
             if _is_same(a, b, image):
                 other = f"annotation {show_id(a.id)}"
                 text = f"it is nearly the same object as {other}"
@@ -40,6 +40,8 @@ def _close_boxes(members: list[Annotation]) -> list[tuple[Annotation, Annotation
     """Pairs whose boxes overlap as much as their masks would have to, or nearly."""
     from pycocotools import mask as api
 
+    if len(members) < 2:
+        return []
     boxes = np.array([a.box for a in members], dtype=np.float64)
     boxes = boxes.clip(-1e9, 1e9)
     overlaps = api.iou(boxes, boxes, np.zeros(len(boxes), np.uint8))

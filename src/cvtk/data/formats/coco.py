@@ -11,9 +11,11 @@ from cvtk.data.formats.finder import find_beside
 from cvtk.data.ids import number_ids
 from cvtk.data.images import image_size, resolve
 from cvtk.data.masks import area_and_bbox
+from cvtk.data.merge import merge_categories, merge_images
 from cvtk.data.types import (
     Annotation,
     Converted,
+    Id,
     Image,
     Note,
     show_id,
@@ -33,7 +35,10 @@ def read(path: Path) -> Converted:
     dataset = coco.read(
         path, lambda item, error: notes.append(Note(item, f"left out: {error.message}"))
     )
+    doubtful = merge_categories(dataset, notes)
+    merge_images(dataset, notes)
     converted = Converted(dataset, {}, notes)
+    _leave_out(converted, doubtful)
     notes += number_ids(dataset)
     for image in dataset.images:
         source = resolve(dataset.folder, image.file_name)
@@ -50,6 +55,20 @@ def read(path: Path) -> Converted:
             )
     complete(converted)
     return converted
+
+
+def _leave_out(converted: Converted, doubtful: set[Id]) -> None:
+    """Leaves out annotations of categories whose id stood for several names."""
+    kept = []
+    for annotation in converted.dataset.annotations:
+        if annotation.category_id in doubtful:
+            where = show_id(annotation.category_id)
+            text = f"left out: category {where} stood for several names"
+            item = f"annotation {show_id(annotation.id)}"
+            converted.notes.append(Note(item, text))
+        else:
+            kept.append(annotation)
+    converted.dataset.annotations = kept
 
 
 def complete(converted: Converted) -> None:

@@ -109,7 +109,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "labelme",
             "LabelMe",
-            "a folder of `.json` files beside images, or one file",
+            "a folder of `.json` files beside images, or one file; `.xml` files of the first LabelMe",
             "polygon, rectangle (a box), circle, `mask`; shapes of one label and `group_id` are one object; "
             "embedded images; `__ignore__` is left out",
             _ALL - {"crowds"},

@@ -5,6 +5,7 @@ Pixels count from 1 and boxes include their last pixel, as the development kit s
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,8 +19,8 @@ from cvtk.data.formats.voc_write import write
 from cvtk.data.formats.xml_text import number, read_xml
 from cvtk.data.masks import from_bitmap, require_size
 from cvtk.data.types import Converted, Image
-from cvtk.errors import DataError
-from cvtk.io import read_text
+from cvtk.errors import DataError, FileError
+from cvtk.io import read_bytes, read_text
 
 # The classes of VOC, by their value in SegmentationClass.
 _NAMES = (
@@ -76,12 +77,14 @@ def read_index(file: Path) -> NDArray[np.int64]:
     from PIL import Image as Pillow
 
     try:
-        with Pillow.open(file) as image:
+        with Pillow.open(io.BytesIO(read_bytes(file))) as image:
             require_size(*image.size)
             if image.mode in ("P", "L", "1") or image.mode.startswith("I"):
                 return np.asarray(image).astype(np.int64)
             rgb = np.asarray(image.convert("RGB")).astype(np.int64)
             return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+    except FileError:
+        raise
     except DataError as error:
         raise DataError(f"{file}: {error.message}", "Export it again.") from None
     except Exception as error:  # whatever a broken file leads Pillow to

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtk.data.images import write_image
 from cvtk.data.masks import bitmap_box, require_size, to_bitmap
 from cvtk.data.relocate import copy_image
 from cvtk.data.types import Annotation, Dataset, Id, Image, Note, Source
@@ -197,4 +198,4 @@ def _write_png(values: NDArray[np.uint8], file: Path) -> None:
     png = Pillow.new("P", (width, height))
     png.frombytes(values.tobytes())
     png.putpalette(palette().ravel().tolist())
-    png.save(file)
+    write_image(png, file)

@@ -1,4 +1,4 @@
-"""Tables as the commands print them."""
+"""Tables as text, for the console."""
 
 from __future__ import annotations
 

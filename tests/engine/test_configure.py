@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -11,41 +11,13 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from cvtk.config import DEFAULTS, walk
-from cvtk.engine.build import build_config
 from mmengine.runner import set_random_seed
 
-from cvtk.errors import ModelError
-from cvtk.scripts.create import render
+from cvtk.errors import InstallError, OptionError
+from cvtk.recipe.nodes import each_dict
 
 RTMDET_INS = "rtmdet-ins_tiny_8xb32-300e_coco"
 MASK_RCNN = "mask-rcnn_r50_fpn_1x_coco"
-
-
-@pytest.fixture
-def built(demo, tmp_path):
-    """Builds a configuration for the demo data."""
-
-    def build(model=RTMDET_INS, **changes):
-        options = {
-            **DEFAULTS,
-            "train": str(demo.train),
-            "valid": str(demo.valid),
-            "test": None,
-            "task": "segm",
-            "output_weights": str(tmp_path / "out put" / "a.pth"),
-            "epoch": 2,
-            "batch_size": 2,
-            "num_workers": 0,
-            "image_size": 96,
-            "weights": "none",
-            "seed": 3,
-            "device": "cpu",
-        }
-        classes = demo.label.read_text().split()
-        return build_config(model, classes, {**options, **changes})
-
-    return build
 
 
 def dataset(cfg):
@@ -106,7 +78,7 @@ def test_masks_are_those_of_the_file(built, demo):
 def test_rtmdets_own_setting_would_ignore_rle(built, demo):
     # What the fitting is for: MMDetection marks every RLE mask as one to ignore.
     cfg = built()
-    for step in walk(cfg.train_dataloader.dataset.pipeline):
+    for step in each_dict(cfg.train_dataloader.dataset.pipeline):
         if "poly2mask" in step:
             step["poly2mask"] = False
     lost = 0
@@ -125,7 +97,7 @@ def test_a_set_of_polygons_is_loaded_as_the_architecture_has_it(built, demo, tmp
     (folder / "segm.json").write_text(json.dumps({**coco, "annotations": kept}))
 
     def settings(cfg):
-        return {s["poly2mask"] for s in walk(cfg.to_dict()) if "poly2mask" in s}
+        return {s["poly2mask"] for s in each_dict(cfg.to_dict()) if "poly2mask" in s}
 
     assert settings(built(train=str(folder / "segm.json"))) == {False}
     assert settings(built()) == {True}
@@ -222,13 +194,13 @@ def test_it_reloads_from_its_file(built, tmp_path):
 
 
 def test_without_validation_no_epoch_is_better(built):
-    with pytest.raises(ModelError, match=r"--early_stop needs --valid"):
+    with pytest.raises(OptionError, match=r"--early_stop needs --valid"):
         built(early_stop=4, valid=None)
 
 
 def test_images_that_are_taken_as_large_as_they_are(built):
     name = "centernet_r18_8xb16-crop512-140e_coco"
-    with pytest.raises(ModelError, match=r"--image_size: .* Leave it out"):
+    with pytest.raises(OptionError, match=r"--image_size: .* Leave it out"):
         built(name, task="det", image_size=96)
     assert built(name, task="det", image_size=None).model.type == "CenterNet"
 
@@ -256,7 +228,8 @@ def test_batches_that_make_a_step_together_count_as_one(built):
     assert built().optim_wrapper.accumulative_counts == 1
 
 
-def test_a_log_for_tensorboard(built):
+def test_a_log_for_tensorboard(built, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as if it were
     kinds = [
         backend.type for backend in built(tensorboard=True).visualizer.vis_backends
     ]
@@ -275,23 +248,54 @@ def test_set_has_the_last_word(built):
 @pytest.mark.parametrize("name", ["max_epochs", "train_pipeline", "base_lr"])
 def test_what_would_do_nothing_cannot_be_set(name, built):
     # variables of MMDetection's files: others were made from them already
-    with pytest.raises(ModelError, match=name):
+    with pytest.raises(OptionError, match=name):
         built(set=[f"{name}=3"])
 
 
-def test_it_goes_on_only_from_what_there_is(built, tmp_path):
-    assert built(resume=True).resume is False
-    (tmp_path / "out put" / "a" / "last_checkpoint").write_text("epoch_1.pth")
-    assert built(resume=True).resume is True
-    assert built().resume is False
+def test_the_settings_of_the_helper_script_reach_the_configuration(built):
+    cfg = built(
+        MASK_RCNN,
+        epoch=24,
+        frozen_stages=2,
+        warmup=7,
+        decay_epochs=[16, 22],
+        decay_factor=0.2,
+        save_every=3,
+        log_every=9,
+        metric="voc",
+    )
+    assert cfg.model.backbone.frozen_stages == 2
+    rise, fall = cfg.param_scheduler
+    assert (rise.end, fall.milestones, fall.gamma) == (7, [16, 22], 0.2)
+    hooks = cfg.default_hooks
+    assert (hooks.checkpoint.interval, hooks.logger.interval) == (3, 9)
+    assert hooks.checkpoint.save_best == "coco/segm_mAP_50"
 
 
-def test_the_settings_of_the_scripts_are_keys_of_the_configuration(built):
-    for model in (RTMDET_INS, MASK_RCNN):
-        source = render("segm.py", "segm", model)
-        (lines,) = re.findall(r"SETTINGS = \[\n(.*?)\n\]", source, re.DOTALL)
-        pairs = re.findall(r'"(.*?)"', lines)
-        assert len(pairs) == 7
-        if model == RTMDET_INS:  # its learning rate falls along a cosine
-            pairs = [p for p in pairs if "scheduler.1" not in p]
-        built(model, set=pairs, epoch=24)
+def test_several_processes_on_a_cpu_need_no_gpus(built):
+    name = "mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_32xb2-ssj-90k_coco"
+    one, two = built(name), built(name, processes=2)
+    assert "SyncBN" in str(one.model) and "SyncBN" not in str(two.model)
+    assert two.launcher == "pytorch"
+    assert two.model_wrapper_cfg.device_ids is None
+    # 2 * 2 images per step: the learning rate follows
+    rates = [cfg.optim_wrapper.optimizer.lr for cfg in (one, two)]
+    assert rates[1] == pytest.approx(2 * rates[0], rel=1e-3)
+
+
+def test_auto_is_for_one_process(built):
+    with pytest.raises(OptionError, match="--batch_size auto is for one process"):
+        built(batch_size="auto", processes=2)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is not None, reason="it is installed"
+)
+def test_tensorboard_is_asked_for_where_it_is_missing(built):
+    with pytest.raises(InstallError, match="pip install tensorboard"):
+        built(tensorboard=True)
+
+
+def test_its_decisions_are_told(built):
+    said = "\n".join(built().decisions)
+    assert "classes" in said and "learning rate" in said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cvtk.cli.tables import table
+from cvtk.tables import table
 
 
 def test_words_to_the_left_and_numbers_to_the_right():

@@ -1,0 +1,72 @@
+"""Photographs reach the network as they are displayed: eight orientations, four formats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+from mmcv.transforms import Compose
+
+from cvtk.engine.images import ReadImage, read_as_displayed
+
+# How to store a picture so that each EXIF orientation shows it upright again (EXIF 2.32, tag 0x0112).
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.fixture(scope="module")
+def upright():
+    """A picture with four corners of different colours, 48 x 32 pixels."""
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:16, :24] = (220, 30, 30)
+    pixels[:16, 24:] = (30, 220, 30)
+    pixels[16:, :24] = (30, 30, 220)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_every_orientation_is_turned(suffix, orientation, upright, tmp_path):
+    turn = STORED[orientation]
+    stored = upright.transpose(turn) if turn is not None else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    quality = {"lossless": True} if suffix == "webp" else {}
+    stored.save(tmp_path / f"a.{suffix}", exif=exif, **quality)
+    results = ReadImage().transform({"img_path": str(tmp_path / f"a.{suffix}")})
+    assert results["img_shape"] == results["ori_shape"] == (32, 48)
+    difference = results["img"][..., ::-1].astype(int) - np.asarray(upright)
+    # JPEG blurs the borders between the corners; what counts is the middle of each.
+    for rows in (slice(4, 12), slice(20, 28)):
+        for columns in (slice(6, 18), slice(30, 42)):
+            assert np.abs(difference[rows, columns]).max() < 30
+
+
+def test_it_takes_the_place_of_mmdetections_step_wherever_that_is():
+    cfg = {
+        "pipeline": [{"type": "LoadImageFromFile", "to_float32": True}],
+        "hook": {"switch_pipeline": [{"type": "mmcv.LoadImageFromFile"}]},
+        "other": [{"type": "Resize", "scale": (4, 4)}],
+    }
+    read_as_displayed(cfg)
+    assert cfg["pipeline"][0] == {"type": ReadImage, "to_float32": True}
+    assert cfg["hook"]["switch_pipeline"][0]["type"] is ReadImage
+    assert cfg["other"] == [{"type": "Resize", "scale": (4, 4)}]
+
+
+def test_it_builds_in_a_pipeline(upright, tmp_path):
+    upright.save(tmp_path / "a.webp", lossless=True)
+    pipeline = Compose([{"type": ReadImage, "to_float32": True}])
+    image = pipeline({"img_path": str(tmp_path / "a.webp")})["img"]
+    assert image.dtype == np.float32 and image.shape == (32, 48, 3)
