@@ -5,7 +5,6 @@ The Runner is the real one, with a network of one layer.
 
 from __future__ import annotations
 
-import logging
 import os
 
 import numpy as np
@@ -112,7 +111,6 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_checkpoint_is_passed_over(name, workspace, caplog):
-    logging.getLogger("cvtk").propagate = True
     content = BROKEN[name]
     if content is None:
         content = (workspace / "epoch_2.pth").read_bytes()[:2000]

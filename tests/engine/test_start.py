@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -52,8 +51,6 @@ def three():
 @pytest.fixture
 def start(three, tmp_path, caplog):
     """Starts the network for three classes from weights; what it takes, and what it says."""
-    caplog.set_level(logging.INFO, logger="cvtk")
-    logging.getLogger("cvtk").propagate = True
 
     def call(state, file="a.pth"):
         torch.save(state, tmp_path / file)

@@ -63,8 +63,8 @@ def refused(options, said):
 
 
 def checkpoint(file, **more):
-    keys = ("state_dict", "optimizer", "meta", "message_hub")
-    torch.save({key: {} for key in keys} | more, file)
+    content = {"state_dict": {"a": torch.ones(1)}, "optimizer": {}, "message_hub": {}}
+    torch.save({**content, "meta": {"epoch": 1, "iter": 4}, **more}, file)
 
 
 # The mark and the lock
@@ -251,7 +251,7 @@ def test_the_best_checkpoint_lies_in_the_workspace(workspace, tmp_path):
     workspace.mkdir()
     name = "best_coco_segm_mAP_epoch_1.pth"
     for folder in (workspace, tmp_path):
-        (folder / name).write_text("...")
+        checkpoint(folder / name)
     checkpoint(workspace / "epoch_3.pth")
     assert best_checkpoint(workspace, f"/moved/{name}") == workspace / name
     assert best_checkpoint(workspace, str(tmp_path / name)) == workspace / name
