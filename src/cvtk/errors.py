@@ -55,6 +55,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(error: BaseException) -> str:
+    """What another library's error says, on one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def did_you_mean(name: str, choices: Iterable[str], n: int = 3) -> str:
     """A sentence with the closest choices to a misspelt name.
 

@@ -62,11 +62,9 @@ def refused(options, said):
         pass
 
 
-def checkpoint(file):
-    """Writes a file of the form of MMEngine's checkpoints."""
-    content = {key: {} for key in ("optimizer", "message_hub")}
-    meta = {"epoch": 1, "iter": 2}
-    torch.save({**content, "state_dict": {"a": torch.ones(1)}, "meta": meta}, file)
+def checkpoint(file, **more):
+    content = {"state_dict": {"a": torch.ones(1)}, "optimizer": {}, "message_hub": {}}
+    torch.save({**content, "meta": {"epoch": 1, "iter": 4}, **more}, file)
 
 
 # The mark and the lock

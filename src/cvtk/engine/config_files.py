@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cvtk.errors import ModelError
+from cvtk.errors import ModelError, one_line
 from cvtk.io import read_text
 from cvtk.recipe.nodes import each_dict
 
@@ -24,6 +24,11 @@ NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 PACKAGES = ("mmdet", "mmcv", "mmengine", "mmpretrain", "projects")
 # A part of another package: `mmpretrain.ConvNeXt`. MMEngine would import any other dotted name, and call it.
 PART = re.compile(rf"(?:{'|'.join(PACKAGES)})\.[A-Z]\w*", re.ASCII)
+# What parsing a damaged file, or making a `Config` of odd values, may raise.
+FAILURES = (
+    *(SyntaxError, LookupError, TypeError, ValueError, AttributeError),
+    *(OSError, ImportError, RecursionError, MemoryError),
+)
 REMEDY = "If you trust who made it: --trust_weights."
 
 
@@ -57,11 +62,7 @@ def read_config(file: Path, trust: bool = False) -> Any:
         if values.get("custom_imports"):
             import_modules_from_strings(**values["custom_imports"])
         return Config(values, filename=str(file))
-    except ModelError:
-        raise
-    except (SyntaxError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(file, error) from None
-    except (OSError, ImportError, RecursionError, MemoryError) as error:
+    except FAILURES as error:
         raise _unreadable(file, error) from None
 
 
@@ -77,19 +78,13 @@ def require_plain(file: Path) -> dict[str, Any]:
     """
     text = read_text(file)
     try:
-        values = dict(_assignment(node) for node in ast.parse(text).body)
-        problem = next(_foreign_parts(values), None)
+        return dict(_assignment(node) for node in ast.parse(text).body)
     except _NotPlain as place:
         raise ModelError(
             f"{file}, line {place.line}: {place.problem}.", REMEDY
         ) from None
-    except (SyntaxError, ValueError, TypeError, KeyError) as error:
+    except FAILURES as error:
         raise _unreadable(file, error) from None
-    except (RecursionError, MemoryError) as error:
-        raise _unreadable(file, error) from None
-    if problem:
-        raise ModelError(f"{file}: {problem}.", REMEDY)
-    return values
 
 
 def _assignment(node: ast.stmt) -> tuple[str, Any]:
@@ -103,7 +98,10 @@ def _assignment(node: ast.stmt) -> tuple[str, Any]:
         raise _NotPlain(node, "it reads another configuration")
     if len(node.targets) > 1 or name.startswith("_"):
         raise _NotPlain(node, "it does more than name values")
-    return name, _value(node.value)
+    value = _value(node.value)
+    for problem in _foreign_parts({name: value}):
+        raise _NotPlain(node, problem)
+    return name, value
 
 
 def _value(node: ast.expr) -> Any:
@@ -145,7 +143,7 @@ def _number(node: ast.expr) -> Any:
 def _built(node: ast.Call) -> Any:
     """What a call of `dict`, `list`, `set` or `tuple` makes."""
     if not isinstance(node.func, ast.Name) or node.func.id not in BUILDERS:
-        raise _NotPlain(node, f"it calls {ast.unparse(node.func)}")
+        raise _NotPlain(node, f"it calls {ast.unparse(node.func):.60}")
     arguments = [_value(argument) for argument in node.args]
     named = {}
     for keyword in node.keywords:
@@ -182,8 +180,7 @@ def _imported(custom_imports: Any) -> list[Any]:
 
 
 def _unreadable(file: Path, error: BaseException) -> ModelError:
-    problem = " ".join(str(error).split()) or type(error).__name__
     return ModelError(
-        f"{file} cannot be read as a configuration ({problem[:200]}).",
+        f"{file} cannot be read as a configuration ({one_line(error)}).",
         "Put the file back that lay there when the weights were trained.",
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cvtk.engine.weights import UntrustedError, load_file
-from cvtk.errors import ModelError
+from cvtk.errors import ModelError, one_line
 from cvtk.io import atomic_write, is_file
 from cvtk.log import console, logger
 
@@ -37,6 +37,7 @@ def fetched(url: str, timeout: float = TIMEOUT) -> Path:
         ModelError: It could not be downloaded whole.
         FileError: The cache cannot be written.
     """
+    _require_web(url)
     file = cache_name(url)
     plain = file.with_name(_name(url))  # as other programs leave it
     if _digest(url) and is_file(plain) and _is_whole(plain, url):
@@ -55,6 +56,16 @@ def cache_name(url: str) -> Path:
     address = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
     folder = Path(torch.hub.get_dir(), "checkpoints")
     return folder / f"{name.stem[:100]}-{address[:16]}{name.suffix[:10]}"
+
+
+def _require_web(url: str) -> None:
+    """Raises ModelError unless an address is one of HTTP: urllib would also open files of this machine."""
+    try:
+        scheme = urllib.parse.urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https"):
+        raise ModelError(f"{url} is not an address of the web.", REMEDY)
 
 
 def _name(url: str) -> str:
@@ -99,8 +110,6 @@ def _download(url: str, file: Path, timeout: float) -> None:
     Raises:
         ModelError: It is not there, not whole, or not what its name says.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ModelError(f"{url} is not an address of the web.", REMEDY)
     logger.info(f"Downloads {url}")
     try:
         with (
@@ -110,7 +119,9 @@ def _download(url: str, file: Path, timeout: float) -> None:
             expected = int(response.headers.get("Content-Length") or 0)
             received = _copy(response, stream, expected)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ModelError(f"{url} was not downloaded ({error}).", REMEDY) from None
+        raise ModelError(
+            f"{url} was not downloaded ({one_line(error)}).", REMEDY
+        ) from None
     if expected and received != expected:
         reason = f"it broke off after {received} of {expected} bytes"
         raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)

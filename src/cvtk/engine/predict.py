@@ -21,7 +21,7 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, FileError, ModelError
+from cvtk.errors import CvtkError, FileError, ModelError, one_line
 from cvtk.io import encode_mask, require_free
 from cvtk.log import logger
 from cvtk.options import InferenceOptions
@@ -89,17 +89,15 @@ def load_network(spec: ModelSpec, device: str) -> Any:
     except CvtkError:
         raise
     except Exception as error:  # whatever the configuration asks MMDetection for
-        problem = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{spec.config} does not describe a network that MMDetection can build: {problem}",
+            f"{spec.config} does not describe a network that MMDetection can build: {one_line(error)}",
             "Keep the two files of one training together, and the packages that it was trained with.",
         ) from None
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        problem = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{spec.weights} does not fit {spec.config}: {problem}",
+            f"{spec.weights} does not fit {spec.config}: {one_line(error)}",
             "Keep the two files of one training together.",
         ) from None
     network.cfg = cfg

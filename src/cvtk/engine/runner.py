@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from cvtk.errors import CvtkError, ModelError
+from cvtk.errors import CvtkError, ModelError, one_line
 
 START_ANEW = "Use the options of that training, or start anew: with --force and without --resume."
 
@@ -38,9 +38,9 @@ class TrainingRunner(Runner):  # type: ignore[misc]
         except CvtkError:
             raise
         except Exception as error:  # what was loaded may hold anything
-            problem = " ".join(f"{error}".split())[:200] or type(error).__name__
             raise ModelError(
-                f"The training cannot go on from {filename}: {problem}.", START_ANEW
+                f"The training cannot go on from {filename}: {one_line(error)}.",
+                START_ANEW,
             ) from None
 
     def load_checkpoint(

@@ -10,6 +10,7 @@ import contextlib
 import pickle
 import re
 import stat
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -71,7 +72,8 @@ def load_file(file: str | Path, trust: bool = False) -> Any:
         try:
             _require_honest_size(stream)
             stream.seek(0)
-            with safe_types():
+            with safe_types(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch's, on odd files
                 return torch.load(stream, map_location="cpu", weights_only=not trust)
         except Exception as error:  # damaged pickles raise anything
             refused = re.search(r"GLOBAL (\S+)", str(error))
@@ -126,11 +128,11 @@ def checked_loading(load: Callable[[str], Any]) -> Iterator[None]:
     """
     from mmengine.runner import CheckpointLoader
 
-    def load_checked(name: str, map_location: Any) -> Any:
+    def load_from_disk(name: str, map_location: Any) -> Any:
         return load(name)
 
     before = CheckpointLoader._schemes
-    CheckpointLoader._schemes = {"": load_checked}  # by prefix: it is for all names
+    CheckpointLoader._schemes = {"": load_from_disk}  # by prefix: it is for all names
     try:
         yield
     finally:
