@@ -153,7 +153,7 @@ def test_the_help_shows_each_option_with_its_default(
             text = re.split(rf" --{declared.name}(?=[ ,])", f" {shown}")[1]
             text = text.replace(f"--{declared.name.replace('_', '-')}", "")
             text = text.partition(" --")[0]
-            assert declared.option.help.replace(",", " ") in text
+            assert declared.option.help in text
             if declared.default is None and not declared.required:
                 assert text.endswith(f"(default: {declared.option.unset})")
             elif not declared.required and declared.default not in (False, ()):
