@@ -217,3 +217,10 @@ def test_without_validation_there_is_none():
     assert cfg["test_evaluator"]["metric"] == ["bbox"]
     assert cfg["test_dataloader"]["dataset"]["ann_file"] == "used_train.json"
     assert cfg["train_dataloader"]["persistent_workers"] is False, "without workers"
+
+
+def test_ids_of_annotations_count_from_1():
+    box = {"bbox": [0, 0, 2, 3], "image_id": 1}
+    coco = {"images": [{"id": 1}], "annotations": [{"id": 0, **box}, {"id": 7, **box}]}
+    complete_annotations(coco)
+    assert [item["id"] for item in coco["annotations"]] == [1, 2]

@@ -42,13 +42,13 @@ def match_classes(coco: dict[str, Any], classes: list[str], file: str) -> list[i
 
 
 def complete_annotations(coco: dict[str, Any]) -> None:
-    """Adds what MMDetection needs of every object: its area, its box and `iscrowd`.
+    """Adds what MMDetection needs of every object: an id, its area, its box and `iscrowd`.
 
     Raises:
         DataError: An object has neither a mask nor a box.
     """
     images = {image["id"]: image for image in coco["images"]}
-    for item in coco["annotations"]:
+    for number, item in enumerate(coco["annotations"], 1):
         item.setdefault("iscrowd", 0)
         if item.get("segmentation") and not {"area", "bbox"} <= item.keys():
             measure_mask(item, images[item["image_id"]])
@@ -58,6 +58,7 @@ def complete_annotations(coco: dict[str, Any]) -> None:
                 "Draw one, or remove the annotation.",
             )
         item.setdefault("area", item["bbox"][2] * item["bbox"][3])
+        item["id"] = number  # pycocotools takes an object with the id 0 for no match
 
 
 def measure_mask(item: dict[str, Any], image: dict[str, Any]) -> None:
