@@ -28,7 +28,7 @@ MARKED = re.compile(
 def command_table(command: str) -> list[str]:
     """The rows of what a command of the scripts takes, with their heading."""
     rows = [
-        "| option | default | range | meaning | `--vanilla` |",
+        "| option | if left out | range | meaning | `--vanilla` |",
         "|---|---|---|---|---|",
     ]
     for declared in command_options(command):
@@ -37,7 +37,7 @@ def command_table(command: str) -> list[str]:
             default_of(declared),
             range_of(declared),
             meaning_of(declared),
-            "yes" if declared.option.in_vanilla else "no",
+            in_vanilla(declared),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
@@ -46,7 +46,7 @@ def command_table(command: str) -> list[str]:
 def settings_table() -> list[str]:
     """The rows of the settings at the head of the helper script, with their heading."""
     rows = [
-        "| setting | argument | default | range | meaning |",
+        "| setting | argument | if left out | range | meaning |",
         "|---|---|---|---|---|",
     ]
     for declared in settings():
@@ -83,14 +83,14 @@ def default_of(declared: Declared) -> str:
 
 
 def range_of(declared: Declared) -> str:
-    """What may be given: the numbers or words; empty for paths and for what is on or off."""
-    option, base = declared.option, declared.base
-    if base in (bool, Path):
-        return ""
-    if base in (str, Literal) or option.expected:
+    """The numbers or words that are taken; empty where the meaning says it, as of paths and texts."""
+    option = declared.option
+    if declared.base is Literal:
         return declared.expected.replace("'", "`")
+    if option.minimum is None:
+        return ""
     text = f"{_number(option.minimum)} to {_number(option.maximum)}"
-    if base is Sequence:
+    if declared.base is Sequence:
         text = f"list of {text}"
     return f"{text}, or `{option.word}`" if option.word else text
 
@@ -100,6 +100,14 @@ def meaning_of(declared: Declared) -> str:
     option = declared.option
     text = f"{option.help}; {option.word_help}" if option.word else option.help
     return text.replace("|", "\\|")
+
+
+def in_vanilla(declared: Declared) -> str:
+    """Whether the script that does without cvtk has an option; it takes no words for numbers."""
+    option = declared.option
+    if not option.in_vanilla:
+        return "no"
+    return f"yes, without `{option.word}`" if option.word else "yes"
 
 
 def _number(value: float | None) -> str:

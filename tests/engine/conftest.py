@@ -1,4 +1,4 @@
-"""What several tests of the engine share: options, data, configurations on the demo data, and hostile files."""
+"""What several tests of the engine share: what cvtk says, hostile files, and a server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import os
 import threading
 
 import pytest
-
-from cvtk.options import TrainOptions
 
 
 @pytest.fixture
@@ -22,50 +20,6 @@ def caplog(caplog):
     yield caplog
     logger.removeHandler(caplog.handler)
     logger.propagate = propagates
-
-
-@pytest.fixture
-def chosen(demo, tmp_path):
-    """Options of a small training on the demo data."""
-
-    def choose(**changes):
-        few = {
-            "train": demo.train,
-            "valid": demo.valid,
-            "output_weights": tmp_path / "out put" / "a.pth",
-            "epoch": 2,
-            "batch_size": 2,
-            "num_workers": 0,
-            "image_size": 96,
-            "weights": "none",
-            "seed": 3,
-            "device": "cpu",
-        }
-        return TrainOptions(**{**few, **changes})
-
-    return choose
-
-
-@pytest.fixture
-def built(demo, chosen):
-    """Builds the configuration of a training on the demo data."""
-    from cvtk.engine.configure import configure
-    from cvtk.engine.spec import make_spec
-    from cvtk.engine.training_data import prepare_data
-
-    def build(
-        model="rtmdet-ins_tiny_8xb32-300e_coco",
-        task="segm",
-        device="cpu",
-        processes=1,
-        **changes,
-    ):
-        options = chosen(**changes)
-        spec = make_spec(model, demo.label, task, trust_weights=False)
-        data = prepare_data(spec, options)
-        return configure(spec, data, options, device, processes)
-
-    return build
 
 
 class Bomb:

@@ -130,13 +130,13 @@ def test_without_validation_the_epoch_ends_the_line(runner, shown):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(("seconds", "hopeless"), [(6.0, False), (9000.0, True)])
 def test_without_a_gpu_it_says_once_how_long_an_epoch_takes(
-    seconds, hopeless, runner, caplog
+    seconds, hopeless, runner, messages
 ):
     hook, now = started(runner(5, seconds))
     for done in range(3 * STEPS_TO_JUDGE):
         now.iter = done
         hook.after_train_iter(now, done)
-    (line,) = caplog.messages
+    (line,) = messages.messages
     assert str(datetime.timedelta(seconds=seconds * 10)) in line
     assert ("RTMDet" in line) is hopeless, "a lighter model where this one takes days"
 
@@ -249,7 +249,7 @@ def test_tables_are_written_after_an_epoch(runner, tmp_path):
         {"coco/bbox_mAP": 0.5, "data_time": 0, "time": 1, "step": 1},
     ]
     log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    now, hook = runner(10), StatsHook(["bbox"])
+    now, hook = runner(10), StatsHook(["bbox"], "coco/bbox_mAP")
     now.work_dir = str(workspace)
     hook.after_train_epoch(now)
     assert not list(tmp_path.glob("*.txt")), "a validation follows"

@@ -21,10 +21,10 @@ from cvtk.options import DEFAULT_MODELS as MODELS
 
 
 @pytest.fixture
-def trained(demo, tmp_path):
+def trained(demo, tmp_path, messages):
     """Trains a small model, which also reports what it is unsure of."""
 
-    def train(capsys, **options):
+    def train(**options):
         model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
         options = {"batch_size": 2, "num_workers": 0, "image_size": 64, **options}
         model.train(
@@ -36,24 +36,24 @@ def trained(demo, tmp_path):
             **options,
         )
         table = pd.read_csv(tmp_path / "out" / "a.train_stats.train.txt", sep="\t")
-        return table, capsys.readouterr().out
+        return table, messages.text
 
     return train
 
 
 @pytest.mark.train
-def test_it_ends_where_nothing_gets_better(trained, capsys):
+def test_it_ends_where_nothing_gets_better(trained):
     # With a learning rate of nothing, no epoch is better than the first.
     score = ["model.test_cfg.score_thr=0.001"]
-    table, text = trained(capsys, epoch=6, lr=1e-12, early_stop=2, set=score)
+    table, text = trained(epoch=6, lr=1e-12, early_stop=2, set=score)
     assert table["epoch"].tolist() == [1, 2, 3]
     assert "No better AP in 2 epochs" in text
 
 
 @pytest.mark.train
-def test_a_training_that_diverges_says_so(trained, capsys):
+def test_a_training_that_diverges_says_so(trained):
     with pytest.raises(ModelError, match=r"lower --lr"):
-        trained(capsys, epoch=3, lr=1000)
+        trained(epoch=3, set=["optim_wrapper.optimizer.lr=1e30"])
 
 
 @pytest.mark.train
@@ -103,41 +103,40 @@ def interrupt(*_, **__):
 
 
 @pytest.mark.train
-def test_nothing_of_an_older_training_is_gone_on_from(
-    trained, capsys, tmp_path, monkeypatch
-):
+def test_nothing_of_an_older_training_is_gone_on_from(trained, tmp_path, monkeypatch):
     # Four epochs are done; then it is begun anew with two, and broken off at the first step.
-    table, _ = trained(capsys, epoch=4)
+    table, _ = trained(epoch=4)
     workspace = tmp_path / "out" / "a"
     assert (workspace / "epoch_4.pth").is_file()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("cvtk.engine.hooks.ProgressHook.after_train_iter", interrupt)
-        trained(capsys, epoch=2, force=True)
+        trained(epoch=2, force=True)
     assert not list(workspace.glob("epoch_*")), "or --resume would find the older ones"
-    table, _ = trained(capsys, epoch=2, force=True, resume=True)
+    table, _ = trained(epoch=2, force=True, resume=True)
     assert table["epoch"].tolist() == [1, 2]
 
 
 @pytest.mark.train
-def test_resuming_what_is_done_writes_it_again(trained, capsys, tmp_path):
-    first, _ = trained(capsys, epoch=2)
-    (tmp_path / "out" / "a.pth").unlink()
+def test_resuming_what_is_done_writes_it_again(trained, tmp_path):
+    first, _ = trained(epoch=2)
+    for ending in (".pth", ".py"):  # as where it was stopped just before the end
+        (tmp_path / "out" / f"a{ending}").unlink()
     with pytest.raises(FileError, match="stopped after epoch 2"):
-        trained(capsys, epoch=2)
-    again, text = trained(capsys, epoch=2, resume=True)
+        trained(epoch=2)
+    again, text = trained(epoch=2, resume=True)
     assert again["loss"].tolist() == first["loss"].tolist()
     assert "Goes on from" in text and (tmp_path / "out" / "a.pth").is_file()
 
 
 @pytest.mark.train
-def test_a_workspace_that_was_moved_is_resumed(trained, capsys, tmp_path):
+def test_a_workspace_that_was_moved_is_resumed(trained, tmp_path):
     score = ["model.test_cfg.score_thr=0.001"]
-    trained(capsys, epoch=1, set=score)
+    trained(epoch=1, set=score)
     out, old = tmp_path / "out", tmp_path / "old"
     out.rename(old)
     shutil.copytree(old / "a", out / "a")
     shutil.rmtree(old)
-    table, _ = trained(capsys, epoch=2, resume=True, set=score)
+    table, _ = trained(epoch=2, resume=True, set=score)
     assert table["epoch"].tolist() == [1, 2]
     assert (out / "a.pth").is_file()
     assert not old.exists()
@@ -157,7 +156,7 @@ def test_a_training_that_fails_leaves_no_weights_and_no_empty_folder(demo, tmp_p
 
 
 @pytest.mark.train
-def test_each_file_of_annotations_is_read_once(trained, capsys, demo):
+def test_each_file_of_annotations_is_read_once(trained, demo):
     """By cvtk: what MMDetection reads is a copy of its own, `used_train.json` and so on."""
     reads = Counter()
     watching = True
@@ -167,7 +166,7 @@ def test_each_file_of_annotations_is_read_once(trained, capsys, demo):
             reads[str(arguments[0])] += 1
 
     sys.addaudithook(watch)  # it stays for the life of the process
-    trained(capsys, epoch=1, test=demo.test, force=True)
+    trained(epoch=1, test=demo.test, force=True)
     watching = False
     assert reads[str(demo.train)] == reads[str(demo.valid)] == 1
     assert reads[str(demo.test)] == 1

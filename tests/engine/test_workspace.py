@@ -258,5 +258,5 @@ def test_the_best_checkpoint_lies_in_the_workspace(workspace, tmp_path):
     last = workspace / "epoch_3.pth"
     assert best_checkpoint(workspace, None) == last
     assert best_checkpoint(workspace, "best_coco_segm_mAP_epoch_7.pth") == last
-    (workspace / "evil.pth").write_text("...")
+    checkpoint(workspace / "evil.pth")
     assert best_checkpoint(workspace, str(workspace / "evil.pth")) == last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -149,10 +150,10 @@ def test_the_help_shows_each_option_with_its_default(
         assert end.value.code == 0
         shown = " ".join(capsys.readouterr().out.split("options:")[1].split())
         for declared in command_options(command, mode):
-            _, _, text = shown.partition(f" --{declared.name} ")
+            text = re.split(rf" --{declared.name}(?=[ ,])", f" {shown}")[1]
             text = text.replace(f"--{declared.name.replace('_', '-')}", "")
             text = text.partition(" --")[0]
-            assert declared.option.help in text
+            assert declared.option.help.replace(",", " ") in text
             if declared.default is None and not declared.required:
                 assert text.endswith(f"(default: {declared.option.unset})")
             elif not declared.required and declared.default not in (False, ()):
@@ -283,3 +284,14 @@ def test_a_new_option_is_in_the_signature(copy):
     text = with_copy(copy, f"{code}print(cvtk.Model.train.__doc__)")
     assert "shiny: int | None = None" in text.replace("Optional[int]", "int | None")
     assert "shiny: how shiny; None: not at all." in text
+
+
+def test_a_new_option_is_missed_by_the_check_of_the_pages(copy):
+    check = [sys.executable, str(copy / "docs" / "tables.py"), "--check"]
+    path = {**os.environ, "PYTHONPATH": str(copy / "src")}
+    done = subprocess.run(check, env=path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--shiny (table train)" in done.stderr
+    subprocess.run(check[:2], env=path, check=True, capture_output=True)
+    assert subprocess.run(check, env=path).returncode == 0
+    assert "`--shiny`" in (copy / "docs" / "training.md").read_text(encoding="utf-8")

@@ -53,8 +53,8 @@ if __name__ == "__main__":
     dist.init_dist = lambda launcher: torch.distributed.init_process_group("gloo")
     det.main()
 """
-ON_CPU_OPTIONS = ["--set", "+model_wrapper_cfg.device_ids=None"]
-ON_CPU_OPTIONS += ["--set", "+model_wrapper_cfg.broadcast_buffers=False"]
+ON_CPU_OPTIONS = ["--set", "model_wrapper_cfg.device_ids=None"]
+ON_CPU_OPTIONS += ["--set", "model_wrapper_cfg.broadcast_buffers=False"]
 
 
 @pytest.fixture(scope="module")
@@ -155,13 +155,3 @@ def test_one_process_writes_and_speaks(mode, trained):
     assert set(report["class_stats"]) == {*report["class_stats"]} and report["stats"]
     config = (folder / "out" / "a.py").read_text()
     assert "launcher = 'none'" in config, "it starts alone when it is used again"
-
-
-@pytest.mark.train
-def test_auto_is_for_one_process(demo, config, tmp_path, command):
-    script = create_script(tmp_path / "det.py", "det", str(config))
-    data = ["--label", demo.label, "--train", demo.train, "--weights", "none"]
-    data += ["--device", "cpu", "--output_weights", "out/a.pth", "--batch_size", "auto"]
-    done = command(script, "train", *map(str, data), processes=2)
-    assert done.returncode != 0
-    assert "--batch_size auto is for one process" in done.stderr

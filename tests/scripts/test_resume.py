@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,25 +25,35 @@ EPOCHS = 5
 
 
 @pytest.fixture(scope="module")
-def train(demo, tmp_path_factory):
-    """Starts a training of five epochs; `mode` tells which script."""
-    folder = tmp_path_factory.mktemp("resume")
+def folder(tmp_path_factory):
+    """A folder with a script of each kind."""
+    made = tmp_path_factory.mktemp("resume")
     for mode in ("helper", "vanilla"):
-        script = folder / f"{mode}.py"
-        create_script(script, "det", MODEL, vanilla=mode == "vanilla")
+        create_script(made / f"{mode}.py", "det", MODEL, vanilla=mode == "vanilla")
+    return made
 
-    def start(mode, name, *more):
+
+@pytest.fixture(scope="module")
+def arguments(demo):
+    """A training of five epochs into a folder of that name."""
+
+    def make(name, *more):
         data = ["--label", demo.label, "--train", demo.train, "--valid", demo.valid]
         options = f"--epoch {EPOCHS} --batch_size 1 --num_workers 0 --image_size 64"
         options += f" --weights none --device cpu --output_weights {name}/a.pth"
+        return ["train", *map(str, data), *options.split(), *more]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def train(arguments, folder):
+    """Starts a training as a user does; `mode` tells which script."""
+
+    def start(mode, name, *more):
         log = (folder / f"{name}.log").open("w")
         return subprocess.Popen(
-            [
-                *(sys.executable, f"{mode}.py", "train"),
-                *map(str, data),
-                *options.split(),
-                *more,
-            ],
+            [sys.executable, f"{mode}.py", *arguments(name, *more)],
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
             stdout=log,
@@ -58,8 +69,10 @@ def finished(process, folder):
 
 
 @pytest.fixture(scope="module")
-def unbroken(train):
-    return finished(*train("helper", "unbroken"))
+def unbroken(call, folder, arguments):
+    done = call(folder / "helper.py", *arguments("unbroken"))
+    assert done.returncode == 0, done.stderr
+    return folder / "unbroken"
 
 
 def kill_in_the_third_epoch(process, folder):
@@ -125,6 +138,25 @@ def test_after_a_kill_it_goes_on_as_if_unbroken(mode, train, unbroken):
 
 
 @pytest.mark.train
-def test_where_nothing_was_begun_it_starts(train):
-    folder = finished(*train("helper", "new", "--resume", "--epoch", "1"))
-    assert (folder / "a.pth").is_file()
+def test_where_nothing_was_begun_it_starts(call, folder, arguments):
+    new = arguments("new", "--resume", "--epoch", "1")
+    done = call(folder / "helper.py", *new)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "new" / "a.pth").is_file()
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("mode", ["helper", "vanilla"])
+def test_a_stopped_training_is_not_begun_anew_unasked(
+    mode, call, unbroken, folder, arguments
+):
+    stopped = folder / f"stopped_{mode}"
+    shutil.copytree(unbroken / "a", stopped / "a")
+    done = call(folder / f"{mode}.py", *arguments(stopped.name))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ") and "--force" in line
+    if mode == "helper":
+        assert f"stopped after epoch {EPOCHS}" in line and "--resume" in line
+    assert (stopped / "a" / f"epoch_{EPOCHS}.pth").is_file()
+    assert list((stopped / "a").glob("*/vis_data/scalars.json"))

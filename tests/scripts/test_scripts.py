@@ -271,7 +271,6 @@ def test_the_console_shows_each_epoch_and_no_noise(runs, task):
         assert "box AP" in line
         assert ("mask AP" in line) is (run.task == "segm")
     assert "Epoch(train)" not in run.output, "the full log belongs into its file"
-    assert re.search(r"epoch takes \d", run.output), "how long an epoch will take"
 
 
 def test_the_console_of_vanilla_is_mmengines(runs, task):
@@ -332,7 +331,7 @@ def test_both_scripts_write_the_same_files(both):
 
 @pytest.mark.train
 def test_both_scripts_go_on_from_weights_of_other_classes(
-    demo, runs, command, tmp_path
+    demo, runs, call, command, tmp_path
 ):
     # Weights for three classes, and a label file with two of them and a new one.
     names = demo.label.read_text().split()
@@ -357,7 +356,8 @@ def test_both_scripts_go_on_from_weights_of_other_classes(
         options += (
             f" --label label.txt --train train.json --output_weights {mode}/a.pth"
         )
-        done = command(script, "train", *options.split(), "--weights", str(weights))
+        run = call if mode == "helper" else command
+        done = run(script, "train", *options.split(), "--weights", str(weights))
         assert done.returncode == 0, done.stderr
         table = tmp_path / mode / "a.train_stats.train.txt"
         tables.append(pd.read_csv(table, sep="\t")["loss"].tolist())

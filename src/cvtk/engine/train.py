@@ -98,6 +98,7 @@ def run(
     Returns:
         The complete configuration, the best checkpoint as the training noted it, and the test set.
     """
+    import torch
     from mmengine import dist
 
     cfg, truth = None, None
@@ -112,7 +113,10 @@ def run(
         dist.broadcast_object_list(shared)
         cfg = shared[0]
         runner = build_runner(cfg, options, device)
-        runner.train()
+        try:
+            runner.train()
+        finally:  # it holds for the whole process, and was set for the training alone
+            torch.set_flush_denormal(False)
     return cfg, runner.message_hub.get_info("best_ckpt", None), truth
 
 
