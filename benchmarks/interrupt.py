@@ -29,7 +29,7 @@ from cvtk.engine.weights import read_weights
 from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet_tiny_8xb32-300e_coco"
-EPOCHS = 4
+EPOCHS = 6
 LIMIT = 5.0  # seconds from the signal to the end of the last process
 PATIENCE = 60.0  # seconds until a process that does not end is given up
 SIGNALS = {
@@ -179,7 +179,7 @@ def main() -> None:
     failures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = make_demo(folder / "data", images=(8, 3, 1), size=(128, 96), seed=1)
+        data = make_demo(folder / "data", images=(24, 3, 1), size=(128, 96), seed=1)
         for mode in options.scripts:
             script = folder / f"{mode}.py"
             create_script(script, "det", MODEL, vanilla=mode == "vanilla")
@@ -187,7 +187,7 @@ def main() -> None:
             for label, number in SIGNALS.items():
                 row = rows.setdefault((mode, label), Row())
                 for count in range(options.rounds):
-                    moment = generator.uniform(0, whole)
+                    moment = generator.uniform(0, 0.9 * whole)
                     training = Training(folder, mode, f"{mode}-{number}-{count}", data)
                     problem = one_round(training, number, moment, row)
                     if problem:

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from configurations import original
+from configurations import fitted, original
 from mmengine.config import Config
 
 from cvtk.engine.config_files import read_config, require_plain
@@ -34,6 +34,13 @@ def test_what_mmengine_writes_is_read_as_mmengine_reads_it(name, tmp_path):
     cfg.dump(tmp_path / "a.py")
     expected = Config.fromfile(tmp_path / "a.py", import_custom_modules=False)
     assert require_plain(tmp_path / "a.py") == expected.to_dict()
+
+
+@pytest.mark.parametrize("name", DUMPED[:-1])
+def test_what_a_training_leaves_is_read(name, tmp_path):
+    cfg = Config(fitted(name, task="det" if "yolox" in name else "segm"))
+    cfg.dump(tmp_path / "a.py")
+    assert read_config(tmp_path / "a.py").to_dict() == cfg.to_dict()
 
 
 def test_numbers_sets_and_odd_keys_are_read(tmp_path):
@@ -99,7 +106,8 @@ HOSTILE = {
     "optim_wrapper = dict(constructor='os.mkdir')": "it would call",
     "model = dict(_scope_='evil')": "it would import evil",
     "default_scope = 'evil'": "it would import evil",
-    "model = dict(teacher_config='evil.py')": "it reads another configuration",
+    "model = dict(teacher_config='evil.py')": "it reads another file, evil",
+    "model = dict(checkpoint_path='evil.pth')": "it reads another file, evil",
 }
 
 
@@ -113,6 +121,23 @@ def test_what_would_run_is_refused_with_its_line(line, tmp_path):
     text = str(error.value)
     assert f"{file}, line 3: " in text and "--trust_weights" in text
     assert "\n" not in text and not target.exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["mmengine.Config", "mmdet.NoSuch", "mmpretrain.FeatureExtractor"]
+)
+def test_what_no_package_registers_is_refused(kind, tmp_path):
+    # MMPretrain's FeatureExtractor would read its `model` as a configuration, and run it.
+    (tmp_path / "a.py").write_text(f"model = dict(type='{kind}', model='evil.py')\n")
+    with pytest.raises(ModelError, match=f"would call {kind}.*--trust_weights"):
+        read_config(tmp_path / "a.py")
+
+
+def test_registered_parts_and_layers_are_taken(tmp_path):
+    kinds = ("mmdet.CSPNeXt", "mmdet.SiLU", "mmdet.QuadraticWarmupLR", "torch.nn.ReLU")
+    parts = "".join(f"dict(type='{kind}'), " for kind in kinds)
+    (tmp_path / "a.py").write_text(f"parts = [{parts}]\n")
+    assert [part.type for part in read_config(tmp_path / "a.py").parts] == list(kinds)
 
 
 @pytest.mark.parametrize("trick", ["environment", "predefined"])

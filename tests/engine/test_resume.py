@@ -183,6 +183,11 @@ def test_a_checkpoint_of_another_architecture_is_refused(workspace):
     )
 
 
+def test_names_in_a_checkpoint_do_not_reach_the_terminal_as_they_are(workspace):
+    file = change(workspace, state_dict={"a\n\x1b[2J": torch.ones(1)})
+    refused("another architecture", workspace, 3, file)
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -157,6 +157,7 @@ CONTENT = {
     "an odd name": {"state_dict": {"a\x1b[2J\n": None}},
     "a meta tensor": {"state_dict": {"a": torch.ones(1, device="meta")}},
     "a sparse tensor": {"state_dict": {"a": torch.ones(2, 2).to_sparse()}},
+    "an odd name of a meta tensor": {"a\n\x1b[2J": torch.ones(1, device="meta")},
     "an optimizer alone": {"optimizer": {"state": {}}, "epoch": 3},
 }
 

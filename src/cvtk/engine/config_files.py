@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +24,12 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 # Packages that a configuration may import or name parts of: they register architectures, nothing of the user's.
 PACKAGES = ("mmdet", "mmcv", "mmengine", "mmpretrain", "projects")
-# A part of another package: `mmpretrain.ConvNeXt`. MMEngine would import any other dotted name, and call it.
-PART = re.compile(rf"(?:{'|'.join(PACKAGES)})\.[A-Z]\w*", re.ASCII)
+# A part by its package: `mmpretrain.ConvNeXt`. MMEngine would import any other dotted name, and call it.
+PART = re.compile(
+    rf"(?:{'|'.join(PACKAGES)}|torch\.nn|torch\.optim)\.[A-Z]\w*", re.ASCII
+)
+# Keys under which a part names a file that it opens in its own way.
+OTHER_FILES = ("teacher_config", "checkpoint_path")
 # What parsing a damaged file, or making a `Config` of odd values, may raise.
 FAILURES = (
     *(SyntaxError, LookupError, TypeError, ValueError, AttributeError),
@@ -61,6 +67,9 @@ def read_config(file: Path, trust: bool = False) -> Any:
         values = require_plain(file)
         if values.get("custom_imports"):
             import_modules_from_strings(**values["custom_imports"])
+        for kind in _dotted_kinds(values):
+            if not _is_registered(kind):
+                raise ModelError(f"{file}: it would call {kind}.", REMEDY)
         return Config(values, filename=str(file))
     except FAILURES as error:
         raise _unreadable(file, error) from None
@@ -158,17 +167,44 @@ def _foreign_parts(values: dict[str, Any]) -> Iterator[str]:
     for module in _imported(values.get("custom_imports")):
         if str(module).split(".")[0] not in PACKAGES:
             yield f"it imports {module}"
+    for kind in _dotted_kinds(values):
+        if not PART.fullmatch(kind):
+            yield f"it would call {kind}"
+    for part in each_dict(values):
+        if part.get("_scope_", "mmdet") not in PACKAGES:
+            yield f"it would import {part['_scope_']}"
+        for key in OTHER_FILES:
+            if part.get(key) and isinstance(part[key], str):
+                yield f"it reads another file, {part[key]}"
+    if values.get("default_scope", "mmdet") not in (None, *PACKAGES):
+        yield f"it would import {values['default_scope']}"
+
+
+def _dotted_kinds(values: dict[str, Any]) -> Iterator[str]:
+    """The names of parts that MMEngine may import by their module."""
     for part in each_dict(values):
         for key in ("type", "constructor"):
             kind = part.get(key)
-            if isinstance(kind, str) and "." in kind and not PART.fullmatch(kind):
-                yield f"it would call {kind}"
-        if part.get("_scope_", "mmdet") not in PACKAGES:
-            yield f"it would import {part['_scope_']}"
-        if isinstance(part.get("teacher_config"), str):
-            yield f"it reads another configuration, {part['teacher_config']}"
-    if values.get("default_scope", "mmdet") not in (None, *PACKAGES):
-        yield f"it would import {values['default_scope']}"
+            if isinstance(kind, str) and "." in kind:
+                yield kind
+
+
+def _is_registered(kind: str) -> bool:
+    """Whether a package registers such a part; else MMEngine would call whatever has that name."""
+    from mmengine import registry as registries
+
+    scope, _, name = kind.rpartition(".")
+    if scope.startswith("torch."):
+        return True
+    with contextlib.suppress(ImportError):  # which adds the package's own registries
+        importlib.import_module(f"{scope}.registry")
+    for root in vars(registries).values():
+        if isinstance(root, registries.Registry):
+            own = root.children.get(scope, root)
+            own.import_from_location()
+            if name in own.module_dict or name in root.module_dict:
+                return True
+    return False
 
 
 def _imported(custom_imports: Any) -> list[Any]:

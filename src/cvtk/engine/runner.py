@@ -80,8 +80,9 @@ def require_same_parts(network: Any, state: dict[str, Any], file: str) -> None:
     names = own.keys() | found.keys()
     different = sorted(name for name in names if own.get(name) != found.get(name))
     if different:
+        some = " ".join(", ".join(different[:3]).split())[:200]
         raise ModelError(
-            f"{file} is of another architecture, or for other classes: {', '.join(different[:3])} differ"
+            f"{file} is of another architecture, or for other classes: {some} differ"
             f" ({len(different)} of {len(own)} parts).",
             START_ANEW,
         )

@@ -83,7 +83,8 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
 
     if not dist.is_main_process():
         return
-    with quiet_libraries():
+    load = functools.partial(load_named, trust=options.trust_weights)
+    with quiet_libraries(), checked_loading(load):
         data = prepare_data(spec, options)
         cfg = configure(spec, data, options, device, dist.get_world_size())
     print(cfg.pretty_text, file=console())
@@ -101,7 +102,8 @@ def run(
     from mmengine import dist
 
     cfg, truth = None, None
-    with quiet_libraries():
+    load = functools.partial(load_named, trust=options.trust_weights)
+    with quiet_libraries(), checked_loading(load):
         if dist.is_main_process():
             data = prepare_data(spec, options)
             cfg = configure(spec, data, options, device, dist.get_world_size())
@@ -110,13 +112,11 @@ def run(
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
-        load = functools.partial(load_named, trust=options.trust_weights)
-        with checked_loading(load):
-            runner = build_runner(cfg, options, device)
-            try:
-                runner.train()
-            finally:  # it holds for the whole process, and was set for the training alone
-                torch.set_flush_denormal(False)
+        runner = build_runner(cfg, options, device)
+        try:
+            runner.train()
+        finally:  # it holds for the whole process, and was set for the training alone
+            torch.set_flush_denormal(False)
     return cfg, runner.message_hub.get_info("best_ckpt", None), truth
 
 

@@ -70,7 +70,8 @@ def load_file(file: str | Path, trust: bool = False) -> Any:
 
     with _opened(Path(file)) as stream:
         try:
-            _require_honest_size(stream)
+            if not trust:
+                _require_honest_size(stream)
             stream.seek(0)
             with safe_types(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PyTorch's, on odd files
@@ -110,11 +111,9 @@ def read_weights(file: str | Path, trust: bool = False) -> dict[str, Any]:
             f"{file} holds no weights: {problem}.",
             "Name a file that a training wrote, or one from the catalogue.",
         )
-    return (
-        {**content, "state_dict": state}
-        if state is not content
-        else {"state_dict": state}
-    )
+    if state is content:
+        return {"state_dict": state}
+    return {**content, "state_dict": state}
 
 
 @contextlib.contextmanager
@@ -216,7 +215,7 @@ def _problem(state: Any) -> str:
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             return f"{name!r:.60} is a {type(value).__name__}, not a tensor"
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
-            return f"{name} is a tensor without plain numbers"
+            return f"{name!r:.60} is a tensor without plain numbers"
     if not isinstance(getattr(state, "_metadata", OrderedDict()), dict):
         return "its versions of layers are none"
     return ""
