@@ -241,19 +241,6 @@ def test_images_that_cannot_be_evaluated_are_named(opened, demo, tmp_path):
     assert not (tmp_path / "metrics").exists()
 
 
-def test_two_entries_of_one_image_are_both_evaluated(opened, demo, tmp_path):
-    shutil.copytree(demo.test.parent, tmp_path / "test")
-    file = tmp_path / "test" / "segm.json"
-    coco = json.loads(file.read_text())
-    first = coco["images"][0]
-    coco["images"].append({**first, "id": 99})
-    file.write_text(json.dumps(coco))
-    opened.evaluate(file, tmp_path / "metrics")
-    found = json.loads((tmp_path / "metrics" / "test_outputs.coco.json").read_text())
-    counts = [sum(a["image_id"] == n for a in found) for n in (first["id"], 99)]
-    assert counts[0] == counts[1] > 0
-
-
 def test_a_folder_of_images_is_predicted_like_its_coco_file(opened, demo):
     folder = [r.scores for r in opened.predict(demo.test.parent / "images", score=0)]
     file = [r.scores for r in opened.predict(demo.test, score=0)]
