@@ -123,11 +123,9 @@ def read_image(pipeline: Any, image: ImageSource) -> Any:
     Raises:
         FileError: It cannot be read.
     """
-    import cv2
-
     try:
         return pipeline({"img_path": str(image.path), "img_id": 0})
-    except (OSError, AssertionError, ValueError, AttributeError, TypeError, cv2.error):
+    except (OSError, AssertionError, ValueError, AttributeError, TypeError):
         raise FileError(
             f"{image.path} cannot be read as an image.", "Open it, or leave it out."
         ) from None
