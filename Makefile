@@ -1,6 +1,6 @@
 # make demo   the main job on a small made-up data set, in ./cvtk-demo
 # make test   everything that must hold before a change is kept
-# make quick  what takes no training, in a minute: for the inner loop
+# make quick  the quick ones of these tests, within a minute
 #
 # Each makes .venv and installs what it needs; run again, it starts at once.
 # Another Python (3.10 to 3.13): make test PYTHON=python3.12   (after make clean)
@@ -36,7 +36,7 @@ test: lint
 	$(PYTEST)
 
 quick: $(READY)
-	$(PYTEST) -m "not train"
+	$(PYTEST) -m "not train and not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -15,6 +15,43 @@ import pytest
 from cvtk.demo import DemoFiles, make_demo
 from cvtk.options import TrainOptions
 
+# What `make quick` leaves out beside trainings: a second or more for each test, mostly for a process of its
+# own, a network, or the gradients of an operator.
+SLOW = (
+    "ops/",
+    "cli/test_doctor.py",
+    "cli/test_main.py::test_surroundings_do_no_harm",
+    "data/test_scale.py",
+    "data/test_show.py::test_masks_of_many_objects",
+    "engine/test_batch.py",
+    "engine/test_configure.py::test_rtmdets_own",
+    "engine/test_lean_masks.py",
+    "engine/test_survivors.py",
+    "metrics/test_hostile.py",
+    "metrics/test_pycocotools.py",
+    "recipe/test_mask_rcnn.py",
+    "recipe/test_start.py::test_from_scratch",
+    "scripts/test_errors.py::test_a_value_out_of_range",
+    "scripts/test_errors.py::test_through_a_real",
+    "scripts/test_errors.py::test_vanilla_",
+    "scripts/test_parity.py",
+    "test_docs.py::test_every_example",
+    "test_doctor.py",
+    "test_options.py::test_a_type_checker",
+    "test_options.py::test_any_value",
+    "test_package.py",
+    "test_results.py::test_names_in_any_script",
+    "visual/test_curves.py::test_another_backend",
+    "zoo/test_index.py::test_every_model",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:

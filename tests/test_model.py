@@ -17,7 +17,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import mmdet
 
 import cvtk
-from cvtk.errors import FileError, ModelError, OptionError
+from cvtk.errors import DataError, FileError, ModelError, OptionError
 
 pytestmark = pytest.mark.train
 
@@ -227,6 +227,18 @@ def test_other_category_ids_do_not_matter(opened, demo, tmp_path):
     assert before["stats"] == pytest.approx(after["stats"])
     for name, values in before["class_stats"].items():
         assert values == pytest.approx(after["class_stats"][name])
+
+
+def test_images_that_cannot_be_evaluated_are_named(opened, demo, tmp_path):
+    shutil.copytree(demo.test.parent, tmp_path / "test")
+    image = tmp_path / "test" / "images" / "test_002.jpg"
+    Image.new("RGB", (64, 48)).save(image)
+    with pytest.raises(DataError, match=r"test_002\.jpg.*64 x 48"):
+        opened.evaluate(tmp_path / "test" / "segm.json", tmp_path / "metrics")
+    image.unlink()
+    with pytest.raises(FileError, match=r"test_002\.jpg"):
+        opened.evaluate(tmp_path / "test" / "segm.json", tmp_path / "metrics")
+    assert not (tmp_path / "metrics").exists()
 
 
 def test_a_folder_of_images_is_predicted_like_its_coco_file(opened, demo):

@@ -145,7 +145,7 @@ def test_a_workspace_that_was_moved_is_resumed(trained, tmp_path):
 @pytest.mark.train
 def test_a_training_that_fails_leaves_no_weights_and_no_empty_folder(demo, tmp_path):
     model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
-    with pytest.raises(ModelError, match=r"none\.pth"):
+    with pytest.raises(FileError, match=r"none\.pth"):
         model.train(
             demo.train,
             output_weights=tmp_path / "out" / "a.pth",

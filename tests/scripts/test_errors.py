@@ -407,6 +407,7 @@ def test_vanilla_and_weights_of_another_architecture(vanilla, tmp_path):
     assert "other.pth is of another architecture" in vanilla(weights="other.pth")
 
 
+@pytest.mark.train
 def test_vanilla_and_a_missing_image(vanilla, tmp_path):
     # It does not look at the images beforehand, and says so; MMDetection names the one.
     (tmp_path / "data/train/images/train_002.jpg").unlink()
@@ -424,5 +425,6 @@ def test_a_mistake_in_the_vanilla_script_keeps_its_traceback(tmp_path, call, dem
         call(script, "train", *data, "--output_weights", "a.pth", "--weights", "none")
 
 
+@pytest.mark.train
 def test_a_loss_that_is_not_a_number_ends_the_vanilla_training(vanilla):
     assert "not a number" in vanilla(lr="1000", epoch="3", batch_size="2")

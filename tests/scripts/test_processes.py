@@ -42,6 +42,10 @@ model = dict(
     test_cfg=dict(score_thr=0.001),
 )
 train_dataloader = dict(dataset=dict(pipeline=steps))
+# Of several processes on a CPU, which the helper script sets by itself.
+model_wrapper_cfg = dict(
+    type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+)
 """
 ON_CPU = """\
 import torch
@@ -53,8 +57,6 @@ if __name__ == "__main__":
     dist.init_dist = lambda launcher: torch.distributed.init_process_group("gloo")
     det.main()
 """
-ON_CPU_OPTIONS = ["--set", "model_wrapper_cfg.device_ids=None"]
-ON_CPU_OPTIONS += ["--set", "model_wrapper_cfg.broadcast_buffers=False"]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,6 @@ def trained(demo, config, tmp_path_factory, command):
             if mode == "vanilla":
                 script = folder / "on_cpu.py"
                 script.write_text(ON_CPU)
-                arguments += ON_CPU_OPTIONS
             done = command(script, *arguments, processes=processes)
             assert done.returncode == 0, done.stdout + done.stderr
             made[mode, processes] = folder, done.stdout
