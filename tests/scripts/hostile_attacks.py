@@ -143,7 +143,7 @@ VALUES: dict[str, tuple[tuple[str, ...], list[str]]] = {
         ("train",),
         ["", ".pth", "a", "a.bin", "data/label.txt/a.pth", "data/label.pth", "/proc/none/a.pth", "out/a.PTH",
          "weights/model.pth", "out/result.pth", "folder.pth", "data.pth", "x" * 300 + ".pth", "..pth",
-         "out/mine.pth", "data/all.pth", "../out.pth" if False else "out/é ü.pth", "data/link/a.pth"],
+         "out/mine.pth", "data/all.pth", "out/é ü.pth", "data/link/a.pth"],
     ),
     "model_weights": (
         ("evaluate", "inference"),
@@ -370,7 +370,7 @@ DOCUMENTS: dict[str, str | bytes] = {
     ' "annotations": [3], "categories": [{"id": 1, "name": "leaf"}]}',
 }
 for _name, _text in DOCUMENTS.items():
-    attack(f"JSON: {_name}")(_document(_text))
+    attack(f"JSON: {_name}", soft="of numbers" in _name)(_document(_text))
 
 
 def _categories(change: Callable[[list[dict[str, Any]]], object]) -> Attack:

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ from cvtk.scripts.create import create_script
 
 MODES = ("helper", "vanilla")
 SECONDS = 60  # a run that takes longer hangs
+MEMORY = 12 * 2**30  # addresses, in bytes; a run that needs more fails
 CONFIG = """\
 _base_ = {base!r}
 model = dict(
@@ -66,11 +68,13 @@ class Scripts:
     def __init__(self, folder: Path) -> None:
         import mmdet
         import torch
-        from mmengine.config import config as mmengine_config
+        from yapf.yapflib import yapf_api
 
         torch.set_num_threads(1)
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
         # Half of the time of a training this small is MMEngine's, for the layout of configurations.
-        mmengine_config.FormatCode = lambda text, **options: (text, False)
+        yapf_api.FormatCode = lambda text, **options: (text, False)
         self.folder = folder
         configs = Path(mmdet.__file__).parent / ".mim" / "configs"
         base = configs / "rtmdet" / "rtmdet-ins_tiny_8xb32-300e_coco.py"
@@ -239,7 +243,8 @@ def changes(
             return Outcome("changed", f"{name} ({outcome})", outcome.stack)
     failed = outcome.kind != "success"
     new = [name for name in after if name not in before and after[name] != "folder"]
-    new = [name for name in new if not name.startswith(workspace)]
+    # Tables and plots are of the epochs that were trained.
+    new = [n for n in new if not n.startswith((workspace, f"{result}.train_stats."))]
     if failed and new:
         return Outcome("new file", f"{new[:3]} ({outcome})", outcome.stack)
     return None
@@ -247,6 +252,8 @@ def changes(
 
 def judge(code: int, error: str) -> Outcome:
     """How a run ended that ended by itself."""
+    # Before it may stand what libraries warn of.
+    error = error[max(error.rfind("\nError: ") + 1, 0) :]
     lines = error.strip().splitlines()
     if code == 0:
         return Outcome("success")
