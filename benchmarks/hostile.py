@@ -43,8 +43,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="MODE COMMAND SEED ATTACK...")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="stop after"
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="MODE COMMAND SEED ATTACK..."
+    )
     args = parser.parse_args()
     table: Counter[tuple[str, str, str]] = Counter()
     found: dict[tuple[str, str], str] = {}
@@ -66,7 +70,9 @@ def main() -> int:
             key = (outcome.kind, place_of(outcome))
             if key not in found:
                 repeat = " ".join([mode, command, str(seed), *map(repr, attacks)])
-                found[key] = f"--only {repeat}\n    {outcome.kind}: {outcome.detail}\n    {key[1]}"
+                found[key] = (
+                    f"--only {repeat}\n    {outcome.kind}: {outcome.detail}\n    {key[1]}"
+                )
                 print(found[key], file=sys.stderr, flush=True)
         seconds = time.perf_counter() - start
     print(f"{'script':<9}{'command':<11}{'end':<22}{'cases':>7}")

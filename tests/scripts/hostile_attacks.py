@@ -79,9 +79,7 @@ class Case:
             self.options["data"] = "data/all.json"
 
 
-def attack(
-    name: str, *commands: str, soft: bool = False
-) -> Callable[[Attack], Attack]:
+def attack(name: str, *commands: str, soft: bool = False) -> Callable[[Attack], Attack]:
     """Puts a function among the attacks."""
 
     def add(function: Attack) -> Attack:
@@ -212,7 +210,9 @@ ODD = [
 def _change_json(case: Case, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes the COCO file, wherever it is still one."""
     case.use_json()
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+    with contextlib.suppress(
+        OSError, ValueError, LookupError, TypeError, AttributeError
+    ):
         content = json.loads(case.json.read_text())
         change(content)
         case.json.write_text(json.dumps(content))
@@ -401,7 +401,10 @@ def no_annotations(case: Case) -> None:
 
 
 def _image_bytes(content: bytes) -> Attack:
-    return lambda case: (case.image.unlink(missing_ok=True), case.image.write_bytes(content))[0]
+    return lambda case: (
+        case.image.unlink(missing_ok=True),
+        case.image.write_bytes(content),
+    )[0]
 
 
 @attack("image: missing", soft=True)
@@ -455,7 +458,11 @@ attack("image: zero bytes", soft=True)(_image_bytes(b""))
 attack("image: text", soft=True)(_image_bytes(b"I am no image"))
 attack("image: a header alone", soft=True)(_image_bytes(b"\x89PNG\r\n\x1a\n"))
 attack("image: a bomb", soft=True)(
-    _image_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 10**6, 10**6) + b"\x08\2\0\0\0")
+    _image_bytes(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+        + struct.pack(">II", 10**6, 10**6)
+        + b"\x08\2\0\0\0"
+    )
 )
 attack("image: 50000 x 1", soft=True)(_picture("RGB", (50_000, 1), "PNG"))
 attack("image: 1 x 1", soft=True)(_picture("RGB", (1, 1), "PNG"))
@@ -546,9 +553,13 @@ def _flipped(case: Case, good: bytes) -> bytes:
 
 
 attack("weights: empty")(_weight_bytes(lambda case, good: b""))
-attack("weights: text")(_weight_bytes(lambda case, good: "é no weights".encode("latin-1")))
+attack("weights: text")(
+    _weight_bytes(lambda case, good: "é no weights".encode("latin-1"))
+)
 attack("weights: HTML")(_weight_bytes(lambda case, good: b"<html>not found</html>"))
-attack("weights: cut")(_weight_bytes(lambda c, good: good[: c.rng.randrange(len(good) or 1)]))
+attack("weights: cut")(
+    _weight_bytes(lambda c, good: good[: c.rng.randrange(len(good) or 1)])
+)
 attack("weights: a byte changed")(_weight_bytes(_flipped))
 attack("weights: pickle that ends")(_weight_bytes(lambda case, good: b"\x80\x04."))
 attack("weights: would run code")(
@@ -570,7 +581,9 @@ def _config(text: str | None, *, append: bool = False) -> Attack:
         if text is None:
             file.unlink(missing_ok=True)
         elif file.is_file():
-            file.write_text((file.read_text("utf-8", "replace") if append else "") + text)
+            file.write_text(
+                (file.read_text("utf-8", "replace") if append else "") + text
+            )
 
     return apply
 
@@ -633,7 +646,13 @@ def results_exist(case: Case) -> None:
 @attack("results are folders")
 def results_are_folders(case: Case) -> None:
     """Folders have the names of results."""
-    names = ["test_stats.json", "instances.json", "a.png", "result.pth", "result.train_stats.train.png"]
+    names = [
+        "test_stats.json",
+        "instances.json",
+        "a.png",
+        "result.pth",
+        "result.train_stats.train.png",
+    ]
     (case.folder / "out" / case.rng.choice(names)).mkdir(exist_ok=True)
 
 

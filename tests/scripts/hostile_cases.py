@@ -92,16 +92,22 @@ class Scripts:
 
     def train(self) -> None:
         """Puts weights into the clean folder."""
-        outcome, case = self._run("helper", Case(self.clean, "train", options_of("train"), random.Random(0)))
+        outcome, case = self._run(
+            "helper", Case(self.clean, "train", options_of("train"), random.Random(0))
+        )
         assert outcome.kind == "success", outcome
         for ending in (".pth", ".py"):
-            (case.folder / "out" / f"result{ending}").rename(case.folder / "weights" / f"model{ending}")
+            (case.folder / "out" / f"result{ending}").rename(
+                case.folder / "weights" / f"model{ending}"
+            )
         shutil.copy(case.weights, case.folder / "weights" / "alone.pth")
         shutil.rmtree(case.folder / "out")
         (case.folder / "out").mkdir()
         (case.folder / "out" / "mine.txt").write_text("mine")
 
-    def run(self, mode: str, command: str, attacks: Sequence[str], seed: int) -> Outcome:
+    def run(
+        self, mode: str, command: str, attacks: Sequence[str], seed: int
+    ) -> Outcome:
         """Runs a command of a script after some attacks.
 
         Args:
@@ -133,22 +139,34 @@ class Scripts:
         try:
             with time_limit(SECONDS), case.around:
                 done = call(
-                    self.scripts[mode], *arguments, module=self.modules[mode], folder=case.folder
+                    self.scripts[mode],
+                    *arguments,
+                    module=self.modules[mode],
+                    folder=case.folder,
                 )
         except Hang:
             return Outcome("hang", stack=traceback.format_exc()), case
         except (Exception, KeyboardInterrupt) as error:
             first = (str(error).splitlines() or [""])[0][:200]
-            return Outcome("traceback", f"{type(error).__name__}: {first}", traceback.format_exc()), case
+            return Outcome(
+                "traceback", f"{type(error).__name__}: {first}", traceback.format_exc()
+            ), case
         finally:
             forget_training()
         return judge(done.returncode, done.stderr), case
 
     @staticmethod
-    def _left_to_mmdetection(mode: str, case: Case, attacks: Sequence[str], outcome: Outcome) -> bool:
+    def _left_to_mmdetection(
+        mode: str, case: Case, attacks: Sequence[str], outcome: Outcome
+    ) -> bool:
         """Whether the opening comment of the vanilla script says that it does not look at that."""
         reads = case.command in ("train", "evaluate")
-        return mode == "vanilla" and reads and outcome.kind == "traceback" and bool(SOFT & {*attacks})
+        return (
+            mode == "vanilla"
+            and reads
+            and outcome.kind == "traceback"
+            and bool(SOFT & {*attacks})
+        )
 
 
 def make_clean(folder: Path) -> None:
@@ -160,11 +178,18 @@ def make_clean(folder: Path) -> None:
     for number, name in enumerate("ab", 1):
         pixels = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "data" / "images" / f"{name}.png")
-        images.append({"id": number, "file_name": f"images/{name}.png", "width": 64, "height": 48})
+        images.append(
+            {"id": number, "file_name": f"images/{name}.png", "width": 64, "height": 48}
+        )
         for k in (0, 1):
             x, y = 4 + 30 * k, 5 + 10 * k
             polygon = [x, y, x + 24, y, x + 24, y + 20, x, y + 20]
-            item = {"id": len(annotations) + 1, "image_id": number, "category_id": k + 1, "iscrowd": 0}
+            item = {
+                "id": len(annotations) + 1,
+                "image_id": number,
+                "category_id": k + 1,
+                "iscrowd": 0,
+            }
             item.update(bbox=[x, y, 24, 20], area=480, segmentation=[polygon])
             annotations.append(item)
     names = [{"id": 1, "name": "leaf"}, {"id": 2, "name": "stem"}]
@@ -232,7 +257,10 @@ def snapshot(folder: Path) -> dict[str, bytes | str]:
 
 
 def changes(
-    before: dict[str, bytes | str], after: dict[str, bytes | str], case: Case, outcome: Outcome
+    before: dict[str, bytes | str],
+    after: dict[str, bytes | str],
+    case: Case,
+    outcome: Outcome,
 ) -> Outcome | None:
     """What a run did to the folder and should not have done; None where all is well."""
     result = Path(case.options.get("output_weights") or "?").with_suffix("")
@@ -264,7 +292,11 @@ def judge(code: int, error: str) -> Outcome:
     several = re.match(r"Error: \d+ options cannot be used:|Error: --set ", lines[0])
     if len(lines) > 1 and not several:
         return Outcome("no line", error[:500])
-    if len(lines[0]) < 20 or "Traceback" in error or re.search(r"[\x00-\x09\x0b-\x1f]", error):
+    if (
+        len(lines[0]) < 20
+        or "Traceback" in error
+        or re.search(r"[\x00-\x09\x0b-\x1f]", error)
+    ):
         return Outcome("no line", repr(error[:500]))
     return Outcome("line", error.strip())
 

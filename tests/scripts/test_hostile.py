@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -59,6 +60,7 @@ def test_whatever_comes_ends_in_a_line(scripts):
 FOUND = [
     ("helper", "train", "--set model.bbox_head.in_channels=7", "--set"),
     ("helper", "train", "--set optim_wrapper.optimizer.type=Nonsense", "Nonsense"),
+    ("helper", "train", "--set optim_wrapper.optimizer.lr=high", "lr=high"),
     ("helper", "train", "--output_weights '..pth'", ".pth"),
     ("helper", "inference", "image: cut", "b.png"),
     ("helper", "evaluate", "COCO: image ids twice", "image 1"),
@@ -93,9 +95,9 @@ def test_a_run_without_an_attack_succeeds(mode, scripts):
 def test_the_judge_sees_what_is_changed(scripts, monkeypatch):
     # A script that destroys an image, or leaves half a result, is found out.
     module = scripts.modules["helper"]
-    monkeypatch.setattr(module, "main", lambda: open("data/label.txt", "w").close())
+    monkeypatch.setattr(module, "main", lambda: Path("data/label.txt").write_text(""))
     assert scripts.run("helper", "evaluate", [], 0).kind == "changed"
-    monkeypatch.setattr(module, "main", lambda: open("out/new", "w").close() or 1 / 0)
+    monkeypatch.setattr(module, "main", lambda: Path("out/new").touch() or 1 / 0)
     assert scripts.run("helper", "evaluate", [], 0).kind == "new file"
     monkeypatch.setattr(module, "main", lambda: 1 / 0)
     assert scripts.run("helper", "evaluate", [], 0).kind == "traceback"

@@ -86,7 +86,8 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
         return
     with quiet_libraries():
         data = prepare_data(spec, options)
-        cfg = configure(spec, data, options, device, dist.get_world_size())
+        with choices_named(options):
+            cfg = configure(spec, data, options, device, dist.get_world_size())
     print(cfg.pretty_text, file=console())
 
 
@@ -104,8 +105,9 @@ def run(
     with quiet_libraries():
         if dist.is_main_process():
             data = prepare_data(spec, options)
-            cfg = configure(spec, data, options, device, dist.get_world_size())
-            set_start(cfg, spec, options)
+            with choices_named(options):
+                cfg = configure(spec, data, options, device, dist.get_world_size())
+                set_start(cfg, spec, options)
             truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
