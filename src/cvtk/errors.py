@@ -41,6 +41,15 @@ class InstallError(CvtkError):
     """A package that the task needs is not installed, or does not work."""
 
 
+def stopped_by_user(error: BaseException | None) -> bool:
+    """Whether an error came up only since a program is being stopped: PyTorch complains of ended workers."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
+
+
 def printable(text: str) -> str:
     """A text in which control characters, which could steer a terminal, are spelt out.
 

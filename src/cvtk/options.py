@@ -267,7 +267,7 @@ class TrainOptions(_Trust, _Device, _Force):
     def contradictions(self) -> list[str]:
         """Sentences on values that do not go together; empty where all do."""
         found = []
-        if self.output.suffix != ".pth":
+        if self.output.suffix != ".pth" or self.output.stem == ".":
             found.append(
                 f"--output_weights {self.output} does not end in .pth. Call the weights NAME.pth."
             )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from running import call, load
 
 from cvtk.scripts.create import create_script
 
@@ -65,40 +61,6 @@ def command(
         text=True,
         timeout=300,
     )
-
-
-def load(script: Path) -> ModuleType:
-    """Imports a script, as worker processes do; nothing runs."""
-    spec = importlib.util.spec_from_file_location(script.stem, script)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def call(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script in this process, where MMDetection is imported already; as `command` otherwise.
-
-    For what does not train: MMEngine keeps the log of a training for the life of a process.
-    """
-    out, err = io.StringIO(), io.StringIO()
-    module, code = load(script), 0
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(script.parent)
-        patch.setattr(sys, "argv", [script.name, *arguments])
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                if hasattr(module, "cvtk"):
-                    module.cvtk.run(module.main, str(script))
-                else:
-                    module.main()
-            except SystemExit as end:
-                # A text is written to stderr by Python, and the exit code is 1.
-                code = end.code if isinstance(end.code, int) else 1
-                err.write(end.code + "\n" if isinstance(end.code, str) else "")
-    signal.signal(signal.SIGTERM, handler)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session", name="command")

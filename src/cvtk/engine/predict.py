@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cvtk.data.images import in_parallel, probe, too_thin
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
@@ -21,7 +22,7 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, FileError, ModelError, one_line
+from cvtk.errors import CvtkError, DataError, FileError, ModelError, one_line
 from cvtk.io import encode_mask, require_free
 from cvtk.log import logger
 from cvtk.options import InferenceOptions
@@ -141,12 +142,9 @@ def read_image(pipeline: Any, image: ImageSource) -> Any:
     Raises:
         FileError: It cannot be read.
     """
-    import cv2
-
-    of_libraries = (OSError, AssertionError, ValueError, AttributeError, TypeError)
     try:
         return pipeline({"img_path": str(image.path), "img_id": 0})
-    except (*of_libraries, cv2.error):
+    except Exception:  # OpenCV and MMDetection raise whatever a broken file leads to
         raise FileError(
             f"{image.path} cannot be read as an image.", "Open it, or leave it out."
         ) from None
@@ -215,6 +213,9 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     require_free(file, force=options.force)
     images = list_images(options.data)
     require_not_read(folder, file, options.data, images)
+    for image in images:
+        require_free(folder / image.name, force=options.force)
+    require_readable(images)
 
     def drawn() -> Iterator[Result]:
         for result in predictor.predict(images, options.batch_size, options.score):
@@ -234,6 +235,18 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
         f"{count} objects with a score of at least {options.score:g}: see {file} and the pictures beside it."
     )
     return file
+
+
+def require_readable(images: Sequence[ImageSource]) -> None:
+    """Opens every image, so that a damaged one is told before anything is drawn.
+
+    Raises:
+        DataError: One cannot be used.
+    """
+    for facts in in_parallel(lambda image: probe(image.path), images):
+        problem = facts.trouble or too_thin(facts.width, facts.height)
+        if problem:
+            raise DataError(f"{facts.path}: {problem}.", "Mend it, or leave it out.")
 
 
 def require_not_read(

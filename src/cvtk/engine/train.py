@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 from cvtk.data import Dataset
@@ -25,7 +26,7 @@ from cvtk.engine.workspace import (
     newest_checkpoint,
     opened_workspace,
 )
-from cvtk.errors import OptionError
+from cvtk.errors import CvtkError, OptionError, stopped_by_user
 from cvtk.io import atomic_write
 from cvtk.log import console, logger
 from cvtk.options import TrainOptions
@@ -86,7 +87,8 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
     load = functools.partial(load_named, trust=options.trust_weights)
     with quiet_libraries(), checked_loading(load):
         data = prepare_data(spec, options)
-        cfg = configure(spec, data, options, device, dist.get_world_size())
+        with choices_named(options):
+            cfg = configure(spec, data, options, device, dist.get_world_size())
     print(cfg.pretty_text, file=console())
 
 
@@ -106,17 +108,19 @@ def run(
     with quiet_libraries(), checked_loading(load):
         if dist.is_main_process():
             data = prepare_data(spec, options)
-            cfg = configure(spec, data, options, device, dist.get_world_size())
-            set_start(cfg, spec, options)
+            with choices_named(options):
+                cfg = configure(spec, data, options, device, dist.get_world_size())
+                set_start(cfg, spec, options)
             truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
-        runner = build_runner(cfg, options, device)
-        try:
-            runner.train()
-        finally:  # it holds for the whole process, and was set for the training alone
-            torch.set_flush_denormal(False)
+        with choices_named(options):
+            runner = build_runner(cfg, device)
+            try:
+                runner.train()
+            finally:  # it holds for the whole process, and was set for the training alone
+                torch.set_flush_denormal(False)
     return cfg, runner.message_hub.get_info("best_ckpt", None), truth
 
 
@@ -133,12 +137,32 @@ def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
         )
 
 
-def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
-    """MMEngine's Runner, ready to train, with cvtk's hooks.
+@contextlib.contextmanager
+def choices_named(options: TrainOptions) -> Iterator[None]:
+    """Names the keys of the configuration that the user set, where the training fails with them.
 
     Raises:
-        OptionError: The configuration cannot be built, and keys of it were set by the user.
+        OptionError: It fails.
     """
+    chosen = [f"--set {pair}" for pair in options.set]
+    if options.frozen_stages is not None:  # which not every backbone has
+        chosen.append(f"frozen_stages = {options.frozen_stages}")
+    try:
+        yield
+    except (CvtkError, OSError):
+        raise
+    except Exception as error:  # whatever a value that does not fit leads to
+        if not chosen or stopped_by_user(error):
+            raise
+        problem = " ".join(str(error).split())[:300] or type(error).__name__
+        raise OptionError(
+            f"With {', '.join(chosen)}, the training fails: {problem}.",
+            "Look at what there is with --print_config.",
+        ) from error
+
+
+def build_runner(cfg: Any, device: str) -> Any:
+    """MMEngine's Runner, ready to train, with cvtk's hooks."""
     from mmdet.visualization import DetLocalVisualizer
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
@@ -152,18 +176,10 @@ def build_runner(cfg: Any, options: TrainOptions, device: str) -> Any:
     read_as_displayed(run_cfg._cfg_dict)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
-    try:
-        runner = TrainingRunner.from_cfg(run_cfg)
-        runner.cfg = cfg  # what checkpoints record: MMDetection can build it alone
-        runner.model = runner.model.to(device)
-        use_lean_masks(runner.model)
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        if not options.set:
-            raise
-        raise OptionError(
-            f"With --set {' --set '.join(options.set)}, the training cannot be built: {error}",
-            "Look at what there is with --print_config.",
-        ) from None
+    runner = TrainingRunner.from_cfg(run_cfg)
+    runner.cfg = cfg  # what checkpoints record: MMDetection can build it alone
+    runner.model = runner.model.to(device)
+    use_lean_masks(runner.model)
     for hook in hooks:
         runner.register_hook(hook)
     return runner
@@ -206,8 +222,11 @@ def write_results(cfg: Any, noted_best: str | None, options: TrainOptions) -> No
         cfg.test_evaluator.metric,
         best_by=cfg.default_hooks.checkpoint.save_best,
     )
-    with atomic_write(options.output.with_suffix(".py"), force=True) as part:
-        cfg.dump(part)
     best = read_weights(best_checkpoint(options.workspace, noted_best))
-    with atomic_write(options.output, force=True) as part:
+    configuration = options.output.with_suffix(".py")
+    with (
+        atomic_write(configuration, force=True) as config_part,
+        atomic_write(options.output, force=True) as part,
+    ):
+        cfg.dump(config_part)
         torch.save({key: best[key] for key in ("meta", "state_dict")}, part)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cvtk import __version__
-from cvtk.errors import CvtkError, printable
+from cvtk.errors import CvtkError, printable, stopped_by_user
 from cvtk.log import show_messages
 from cvtk.scripts.stamp import Stamp, read_stamp
 
@@ -33,7 +33,7 @@ def run(main: Callable[[], None], script: str = "") -> None:
     except KeyboardInterrupt:
         sys.exit(_stopped())
     except RuntimeError as error:
-        if _by_interrupt(error):
+        if stopped_by_user(error):
             sys.exit(_stopped())
         raise
     except (TypeError, AttributeError) as error:
@@ -45,15 +45,6 @@ def run(main: Callable[[], None], script: str = "") -> None:
 def _end(number: int, frame: Any) -> None:
     """SIGTERM ends a script as Ctrl+C does, so that its worker processes end too."""
     raise KeyboardInterrupt
-
-
-def _by_interrupt(error: BaseException | None) -> bool:
-    """Whether an error came up only since a script is being stopped: PyTorch complains of ended workers."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False
 
 
 def _stopped() -> str:
