@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import logging
 import os
 import signal
 import subprocess
@@ -76,6 +77,19 @@ def load(script: Path) -> ModuleType:
     return module
 
 
+@contextlib.contextmanager
+def logging_not_set_up():
+    """As in a process of its own: pytest's handlers would keep cvtk's messages off the console."""
+    logger = logging.getLogger("cvtk")
+    handlers, propagates, level = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagates
+        logger.setLevel(level)
+
+
 def call(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a script in this process, where MMDetection is imported already; as `command` otherwise.
 
@@ -84,7 +98,7 @@ def call(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
     module, code = load(script), 0
     handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, logging_not_set_up():
         patch.chdir(script.parent)
         patch.setattr(sys, "argv", [script.name, *arguments])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
