@@ -68,7 +68,7 @@ def test_the_configuration_alone(demo, tmp_path, capsys):
 
 
 @pytest.mark.train
-def test_the_default_model_trains_a_step(demo, tmp_path):
+def test_the_default_model_trains_a_step(demo, tmp_path, capsys):
     coco = json.loads(demo.train.read_text())
     images = [coco["images"][0], coco["images"][-1]]  # the last has no objects
     shutil.copytree(demo.train.parent / "images", tmp_path / "images")
@@ -89,6 +89,7 @@ def test_the_default_model_trains_a_step(demo, tmp_path):
         device="cpu",
     )
     assert stats is None, "without a test set"
+    assert "epoch 1/1  loss" in capsys.readouterr().out
     assert output.is_file() and model.weights == output
     losses = pd.read_csv(tmp_path / "out" / "a.train_stats.train.txt", sep="\t")
     expected = "loss loss_rpn_cls loss_rpn_bbox loss_cls acc loss_bbox loss_mask"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +22,19 @@ def load(script: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def logging_not_set_up() -> Iterator[None]:
+    """As in a process of its own: pytest's handlers would keep cvtk's messages off the console."""
+    logger = logging.getLogger("cvtk")
+    handlers, propagates, level = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagates
+        logger.setLevel(level)
 
 
 def call(
@@ -44,7 +59,11 @@ def call(
     try:
         os.chdir(folder or script.parent)
         sys.argv = [script.name, *arguments]
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            logging_not_set_up(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             try:
                 if hasattr(module, "cvtk"):
                     module.cvtk.run(module.main, str(script))

@@ -51,17 +51,17 @@ class ProgressHook(Hook):  # type: ignore[misc]
     def after_train_epoch(self, runner: Any) -> None:
         """Shows the epoch's line, where no validation follows."""
         if runner.val_loop is None:
-            self._end_line(runner, {})
+            self._end_line(runner, runner.epoch + 1, {})  # it is counted after this
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float]) -> None:
         """Shows the epoch's line with its AP."""
-        self._end_line(runner, metrics)
+        self._end_line(runner, runner.epoch, metrics)
 
-    def _end_line(self, runner: Any, metrics: dict[str, float]) -> None:
+    def _end_line(self, runner: Any, epoch: int, metrics: dict[str, float]) -> None:
         if not dist.is_main_process():
             return
         start = "\r" if console().isatty() else ""
-        line = progress_line(runner, runner.epoch, runner.iter, metrics)
+        line = progress_line(runner, epoch, runner.iter, metrics)
         print(f"{start}{line:<79}", file=console(), flush=True)
 
     def _tell_time(self, runner: Any) -> None:
