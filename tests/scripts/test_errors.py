@@ -411,8 +411,7 @@ def test_vanilla_and_weights_of_another_architecture(vanilla, tmp_path):
 def test_vanilla_and_a_missing_image(vanilla, tmp_path):
     # It does not look at the images beforehand, and says so; MMDetection names the one.
     (tmp_path / "data/train/images/train_002.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"train_002\.jpg"):
-        vanilla()
+    assert "train_002.jpg" in vanilla()
 
 
 def test_a_mistake_in_the_vanilla_script_keeps_its_traceback(tmp_path, call, demo):
