@@ -22,7 +22,7 @@ from hostile_attacks import OF
 from hostile_cases import MODES, Scripts, options_of
 
 # CVTK_EXAMPLES=5000 searches for hours where the default takes a minute.
-COUNT = int(os.environ.get("CVTK_EXAMPLES", "300"))
+COUNT = int(os.environ.get("CVTK_EXAMPLES", "100"))
 quick = settings(
     max_examples=COUNT,
     deadline=None,
