@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"recipe"},
+    {"recipe", "measure"},
     {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},
