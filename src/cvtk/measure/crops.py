@@ -30,28 +30,32 @@ class Crop:
 def cut_out(rle: CocoRLE) -> Crop | None:
     """The object of a compressed RLE; None if the mask is empty.
 
-    Needs as much memory as the columns of the image that the object reaches into.
+    Needs memory for its box alone.
 
     Raises:
         DataError: The counts are damaged.
     """
-    height, width = rle["size"]
+    height, full_width = rle["size"]
     counts = rle["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
-    ends = np.cumsum(rle_counts(RLE((height, width), text)))
+    ends = np.cumsum(rle_counts(RLE((height, full_width), text)))
     # The runs go down the columns, in turn background and object, background first.
     starts, ends = ends[:-1][::2], ends[1::2]
     filled = ends > starts
     starts, ends = starts[filled], ends[filled]
     if not len(starts):
         return None
-    x = int(starts[0]) // height
-    columns = (int(ends[-1]) - 1) // height + 1 - x
-    # +1 where a run begins and -1 where it ends, added up: 1 inside, 0 outside.
-    steps = np.zeros(columns * height + 1, np.int8)
-    np.add.at(steps, starts - x * height, 1)
-    np.add.at(steps, ends - x * height, -1)
-    mask = np.cumsum(steps[:-1], dtype=np.int8).reshape(columns, height).T != 0
-    rows = np.flatnonzero(mask.any(axis=1))
-    y, bottom = int(rows[0]), int(rows[-1]) + 1
-    return Crop(np.ascontiguousarray(mask[y:bottom]), x, y)
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(ends - 1, height)
+    x, width = int(columns[0]), int(last_columns[-1] - columns[0]) + 1
+    if (last_columns > columns).any():
+        # A run that goes on in the next column holds a pixel at the bottom and one at the top.
+        y, inner = 0, height
+    else:
+        y, inner = int(rows.min()), int(last_rows.max() - rows.min()) + 1
+    # +1 where a run begins and -1 behind its end, added up down the columns: 1 inside, 0 outside.
+    steps = np.zeros(width * inner + 1, np.int8)
+    np.add.at(steps, (columns - x) * inner + rows - y, 1)
+    np.add.at(steps, (last_columns - x) * inner + last_rows - y + 1, -1)
+    flat = np.cumsum(steps[:-1], dtype=np.int8) != 0
+    return Crop(np.ascontiguousarray(flat.reshape(width, inner).T), x, y)
