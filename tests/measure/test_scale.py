@@ -49,6 +49,7 @@ def test_options_that_do_not_fit(given):
     [
         "image,mm_per_pixel\na/1.jpg,0.25\n2.jpg,0.5\n",
         "\ufeffmm_per_pixel;camera;image\r\n0,25;x;a/1.jpg\r\n0,5;y;2.jpg\r\n",
+        "image,mm_per_pixel\na/1.jpg,0.25,too,many\n2.jpg,0.5\n",
         "image\tmm_per_pixel\na/1.jpg\t0.25\n2.jpg\t0.5\n",
     ],
 )
@@ -69,6 +70,7 @@ def test_a_table_as_spreadsheets_write_it(tmp_path, text):
         ("image,mm_per_pixel\na.jpg,wide\n", "'a.jpg' is 'wide'"),
         ("image,mm_per_pixel\na.jpg,0\n", "'a.jpg' is '0'"),
         ("image,mm_per_pixel\na.jpg\n", "'a.jpg' is ''"),
+        (f'image,mm_per_pixel\n"{"x" * 200_000}\n', "cannot be read as CSV"),
         ("image,mm_per_pixel\na.jpg,1\na.jpg,2\n", "two lines for 'a.jpg'"),
     ],
 )

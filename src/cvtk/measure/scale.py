@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -166,13 +166,27 @@ def read_scales(file: Path) -> ScaleTable:
             "Its first line must be a header with `image` and `mm_per_pixel`.",
         )
     scales: dict[str, Scale] = {}
-    for line in reader:
-        cells = {(key or "").strip(): value or "" for key, value in line.items()}
+    for line in _lines(reader, file):
+        cells = {key.strip(): value or "" for key, value in line.items() if key}
         image = cells["image"].strip()
         if image in scales:
             raise DataError(f"{file} has two lines for {image!r}.", "Remove one.")
         scales[image] = Scale(_number(cells["mm_per_pixel"], separator, file, image))
     return ScaleTable(scales)
+
+
+def _lines(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
+    """The lines below the header.
+
+    Raises:
+        DataError: The file is not CSV, such as one with a quote that never ends.
+    """
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(
+            f"{file} cannot be read as CSV ({error}).", "Save it as CSV again."
+        ) from None
 
 
 def _number(cell: str, separator: str, file: Path, image: str) -> float:
