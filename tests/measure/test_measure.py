@@ -388,3 +388,15 @@ def test_tables_are_not_replaced_unasked(result, tmp_path):
     assert not (tmp_path / "objects.csv").exists()
     found.save(tmp_path, force=True)
     assert (tmp_path / "objects.csv").exists()
+
+
+def test_a_large_table_is_the_same_in_parts(result, monkeypatch):
+    """A table that packs after every image, beside one that packs once."""
+    from cvtk.measure import measure
+
+    results = [result, result[:1], result[:0], result[[2]]]
+    once = cvtk.measure_objects(results, mm_per_pixel=2)
+    monkeypatch.setattr(measure._Table.__init__, "__defaults__", (1,))
+    often = cvtk.measure_objects(results, mm_per_pixel=2)
+    pd.testing.assert_frame_equal(often.objects, once.objects)
+    pd.testing.assert_frame_equal(often.summary, once.summary)

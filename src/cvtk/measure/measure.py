@@ -134,10 +134,9 @@ def _counted(
 
 
 def _tables(scenes: Iterator[Scene], scales: Scales | None) -> Measurements:
-    import pandas as pd
-
-    objects: list[Row] = []
-    summary: list[Row] = []
+    with_mm = scales is not None
+    objects = _Table(OBJECT_COLUMNS + (OBJECT_MM_COLUMNS if with_mm else ()))
+    summary = _Table(SUMMARY_COLUMNS + (SUMMARY_MM_COLUMNS if with_mm else ()))
     without_scale: list[str] = []
     images = 0
     for scene in scenes:
@@ -152,17 +151,39 @@ def _tables(scenes: Iterator[Scene], scales: Scales | None) -> Measurements:
                 without_scale.append(scene.name)
             for row in (*own, *counts):
                 add_millimetres(row, scale)
-        objects += own
-        summary += counts
-    object_columns, summary_columns = [*OBJECT_COLUMNS], [*SUMMARY_COLUMNS]
-    if scales is not None:
-        _tell_without_scale(without_scale, images)
-        object_columns += OBJECT_MM_COLUMNS
-        summary_columns += SUMMARY_MM_COLUMNS
-    return Measurements(
-        pd.DataFrame(objects, columns=object_columns),
-        pd.DataFrame(summary, columns=summary_columns),
-    )
+        objects.add(own)
+        summary.add(counts)
+    _tell_without_scale(without_scale, images)
+    return Measurements(objects.whole(), summary.whole())
+
+
+class _Table:
+    """A table that grows; its lines are packed into columns from time to time, which need far less memory."""
+
+    def __init__(self, columns: tuple[str, ...], pack_at: int = 10_000) -> None:
+        self._columns = list(columns)
+        self._pack_at = pack_at
+        self._rows: list[Row] = []
+        self._parts: list[pd.DataFrame] = []
+
+    def add(self, rows: list[Row]) -> None:
+        self._rows += rows
+        if len(self._rows) >= self._pack_at:
+            self._pack()
+
+    def _pack(self) -> None:
+        import pandas as pd
+
+        self._parts.append(pd.DataFrame(self._rows, columns=self._columns))
+        self._rows = []
+
+    def whole(self) -> pd.DataFrame:
+        """All lines."""
+        import pandas as pd
+
+        if self._rows or not self._parts:
+            self._pack()
+        return pd.concat(self._parts, ignore_index=True)
 
 
 def _require_class(name: str, classes: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -153,21 +153,17 @@ def read_scales(file: Path) -> ScaleTable:
         FileError: The file cannot be read.
         DataError: It lacks a column, names an image twice, or a value is no number above 0.
     """
-    text = read_text(file)
-    header = text.partition("\n")[0]
-    separator = next((mark for mark in "\t;" if mark in header), ",")
-    reader = csv.DictReader(io.StringIO(text), delimiter=separator)
-    lacking = {"image", "mm_per_pixel"} - {
-        name.strip() for name in reader.fieldnames or []
-    }
+    names, lines, separator = _read_csv(file)
+    lacking = {"image", "mm_per_pixel"} - set(names)
     if lacking:
         raise DataError(
             f"{file} has no column {' and no column '.join(map(repr, sorted(lacking)))}.",
             "Its first line must be a header with `image` and `mm_per_pixel`.",
         )
     scales: dict[str, Scale] = {}
-    for line in _lines(reader, file):
-        cells = {key.strip(): value or "" for key, value in line.items() if key}
+    for line in lines:
+        # A line may lack its last cells.
+        cells = {**dict.fromkeys(names, ""), **dict(zip(names, line, strict=False))}
         image = cells["image"].strip()
         if image in scales:
             raise DataError(f"{file} has two lines for {image!r}.", "Remove one.")
@@ -175,18 +171,23 @@ def read_scales(file: Path) -> ScaleTable:
     return ScaleTable(scales)
 
 
-def _lines(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
-    """The lines below the header.
+def _read_csv(file: Path) -> tuple[list[str], list[list[str]], str]:
+    """The names of the columns, the lines below them that are not empty, and what separates columns.
 
     Raises:
         DataError: The file is not CSV, such as one with a quote that never ends.
     """
+    text = read_text(file)
+    header = text.partition("\n")[0]
+    separator = next((mark for mark in "\t;" if mark in header), ",")
     try:
-        yield from reader
+        lines = list(csv.reader(io.StringIO(text), delimiter=separator))
     except csv.Error as error:
         raise DataError(
             f"{file} cannot be read as CSV ({error}).", "Save it as CSV again."
         ) from None
+    names = [name.strip() for name in lines[0]] if lines else []
+    return names, [line for line in lines[1:] if any(line)], separator
 
 
 def _number(cell: str, separator: str, file: Path, image: str) -> float:
