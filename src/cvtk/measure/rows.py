@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def object_rows(scene: Scene) -> list[Row]:
         FileError: The image, whose colours are wanted, is missing.
         DataError: It cannot be read or has another size, or a mask is damaged.
     """
-    pixels = _read(scene) if scene.items and scene.picture is not None else None
+    has_masks = any(item.mask is not None for item in scene.items)
+    pixels = _read(scene.picture, scene) if has_masks and scene.picture else None
     rows = [_object_row(scene, item, pixels) for item in scene.items]
     centroids = np.array([(r["centroid_x_px"], r["centroid_y_px"]) for r in rows])
     for row, distance in zip(rows, _nearest(centroids), strict=True):
@@ -96,19 +98,18 @@ def object_rows(scene: Scene) -> list[Row]:
     return rows
 
 
-def _read(scene: Scene) -> NDArray[np.uint8]:
+def _read(picture: Path, scene: Scene) -> NDArray[np.uint8]:
     """The pixels of the image (height, width, 3), which must be of the size that the masks have."""
-    assert scene.picture is not None
-    if not is_file(scene.picture):
+    if not is_file(picture):
         raise FileError(
-            f"{scene.picture}: the image is missing.",
+            f"{picture}: the image is missing.",
             "Name its folder with --images, or leave colours out with --no-colours (colours=False in Python).",
         )
-    pixels = read_image(scene.picture)
+    pixels = read_image(picture)
     height, width = pixels.shape[:2]
     if (height, width) != (scene.height, scene.width):
         raise DataError(
-            f"{scene.picture} is {width} x {height} pixels, but its objects are of an image of "
+            f"{picture} is {width} x {height} pixels, but its objects are of an image of "
             f"{scene.width} x {scene.height}.",
             "Use the images that the objects were found or drawn in.",
         )

@@ -106,7 +106,9 @@ def scenes_of_dataset(
     predicted = any(not math.isnan(_score(a)) for a in dataset.annotations)
     if colours and predicted and images is None:
         # Beside the predictions lie drawings of the same names, with coloured masks on them.
-        logger.info("No colours: name the folder of the images with --images.")
+        logger.info(
+            "No colours: name the folder of the images with --images (images=... in Python)."
+        )
         colours = False
     names = {category.id: category.name for category in dataset.categories}
     by_image = dataset.by_image()
