@@ -58,6 +58,7 @@ RUN = [
     ["models.md"],
     ["coming-from-paddlex.md"],
     ["operators.md"],
+    ["measurements.md"],
 ]
 TRAIN = {"tutorial.md", "library.md", "data.md"}
 

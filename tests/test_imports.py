@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"recipe"},
+    {"recipe", "measure"},
     {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},
@@ -192,6 +192,7 @@ def test_light_imports(code):
         ("create", "--task", "segm", "--script", "{folder}/segm.py"),
         ("create", "--task", "det", "--vanilla", "--script", "{folder}/det.py"),
         ("data", "check", "--help"),
+        ("measure", "--help"),
     ],
     ids=" ".join,
 )

@@ -17,6 +17,7 @@ _NAMES: dict[str, str] = {
     "Result": "cvtk.results",
     "create_model": "cvtk.model",
     "create_script": "cvtk.scripts.create",
+    "measure_objects": "cvtk.measure.measure",
     "mask_rcnn": "cvtk.recipe.mask_rcnn",
     "save_config": "cvtk.recipe.mask_rcnn",
     "run": "cvtk.scripts.run",

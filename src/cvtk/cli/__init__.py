@@ -19,6 +19,7 @@ COMMANDS = {
     "create": ("cvtk.cli.create", "Write a training script of your own."),
     "demo": ("cvtk.cli.demo", "Try everything on a small made-up data set."),
     "data": ("cvtk.cli.data", "Check, convert, split and show annotated images."),
+    "measure": ("cvtk.cli.measure", "Sizes, shapes and colours of objects, as tables."),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
     "doctor": (
         "cvtk.cli.doctor",
