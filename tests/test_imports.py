@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"recipe"},
+    {"analysis", "recipe"},
     {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},
