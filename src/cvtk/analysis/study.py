@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,12 @@ from cvtk.analysis.matching import Matches, confusion_matrix, match
 from cvtk.analysis.outcomes import Outcome, Outcomes, costs, outcomes
 from cvtk.analysis.thresholds import Thresholds, one_threshold
 from cvtk.data import Dataset
-from cvtk.metrics import detection_limits, from_predictions, ground_truth
+from cvtk.metrics import (
+    Detections,
+    detection_limits,
+    from_predictions,
+    ground_truth,
+)
 from cvtk.metrics.detections import Kind
 
 
@@ -76,7 +81,7 @@ def study(
     limits = detection_limits(truth)
     _, most = truth.most_objects()
     limit = next((limit for limit in limits if limit >= most), limits[-1])
-    found = from_predictions(truth, predictions, kind)
+    found = _with_boxes(from_predictions(truth, predictions, kind))
     matches = match(truth, found, kind, limits[-1])
     thresholds = thresholds or one_threshold(truth.class_order)
     is_kept = thresholds.is_kept(matches)
@@ -95,3 +100,13 @@ def study(
         found_area=found_area,
         limit=limit,
     )
+
+
+def _with_boxes(found: Detections) -> Detections:
+    """Detections of masks with the boxes around them, which the comparison of masks does without."""
+    if not found.masks:
+        return found
+    from pycocotools import mask as api
+
+    boxes = np.array([api.toBbox(mask) for mask in found.masks], dtype=np.float64)
+    return replace(found, bbox=boxes)
