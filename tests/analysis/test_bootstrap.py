@@ -49,7 +49,7 @@ def test_precision_recall_and_f1_by_hand(tmp_path):
     assert above["precision"].value == 1, "the false ones have a score of 0.4"
 
 
-def test_an_interval_holds_the_middle_of_what_draws_by_hand_give(tmp_path):
+def test_an_interval_is_that_of_drawing_images_by_hand(tmp_path):
     """Recall is a ratio of two sums over images: drawn here image by image."""
     matches, _ = matches_of(tmp_path, random_scene(5, images=12), images=12)
     kept = matches.found.score >= 0.3
@@ -59,10 +59,12 @@ def test_an_interval_holds_the_middle_of_what_draws_by_hand_give(tmp_path):
     found = np.bincount(hits, minlength=13)[1:]
     chosen = np.random.default_rng(7).integers(0, 12, (4000, 12))
     drawn = found[chosen].sum(axis=1) / objects[chosen].sum(axis=1)
-    assert [told.low, told.high] == pytest.approx(
-        np.percentile(drawn, (2.5, 97.5)), abs=0.02
-    )
-    assert told.low < told.value < told.high
+    value = found.sum() / objects.sum()
+    middle = 2 * value - drawn.mean()  # without the bias of the draws
+    margin = 2.201 * np.sqrt(12 / 11) * drawn.std()  # t with 11 degrees of freedom
+    expected = [middle - margin, middle + margin]
+    assert [told.low, told.high] == pytest.approx(expected, abs=0.015)
+    assert told.value == pytest.approx(value)
 
 
 def test_the_same_seed_gives_the_same_intervals(tmp_path):
