@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.analysis.matching import Matches
-from cvtk.analysis.ranking import Ranking, Weights, average_precision, recall
+from cvtk.analysis.ranking import Ranking, Weights, average_precisions, recall
 from cvtk.metrics.arrays import IOU_THRESHOLDS
 
 DRAWS = 1000
@@ -126,13 +126,13 @@ def _ranked_metrics_of_some(
 ) -> dict[str, NDArray[np.float64]]:
     headline = list(_rankings(matches, category, limit))
     all_counted = list(_rankings(matches, category, None))
-    ap = [average_precision(ranking, weights) for ranking in headline]
+    ap50, ap75 = (all_counted[level] for level in _levels(0.5, 0.75))
+    *ap, value50, value75 = average_precisions([*headline, ap50, ap75], weights)
     ar = [recall(ranking, weights) for ranking in headline]
-    ap50, ap75 = (all_counted[int(level)] for level in _levels(0.5, 0.75))
     return {
         "AP": np.mean(ap, axis=0),
-        "AP50": average_precision(ap50, weights),
-        "AP75": average_precision(ap75, weights),
+        "AP50": value50,
+        "AP75": value75,
         "AR": np.mean(ar, axis=0),
     }
 

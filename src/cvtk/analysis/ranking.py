@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,17 @@ class Ranking:
     objects: NDArray[np.int64]
 
     @property
+    def is_counted(self) -> NDArray[np.bool_]:
+        """(N,) whether a detection is right or wrong."""
+        return np.asarray(self.is_true | self.is_false)
+
+    def counts_the_same(self, other: Ranking) -> bool:
+        """Whether the same detections of the same images are right or wrong in both."""
+        return np.array_equal(self.image, other.image) and np.array_equal(
+            self.is_counted, other.is_counted
+        )
+
+    @property
     def weights(self) -> Weights:
         """(1, images) ones: the data set as it is."""
         return np.ones((1, len(self.objects)), dtype=np.int32)
@@ -43,7 +56,25 @@ def average_precision(ranking: Ranking, weights: Weights) -> NDArray[np.float64]
     Returns:
         (B,) 0 to 1; NaN where there is no object to be found.
     """
-    return np.asarray(interpolated_precision(ranking, weights).mean(axis=1))
+    return np.asarray(average_precisions([ranking], weights)[0])
+
+
+def average_precisions(
+    rankings: Sequence[Ranking], weights: Weights
+) -> NDArray[np.float64]:
+    """`average_precision` of the same detections at several IoUs, quicker than one by one.
+
+    Returns:
+        (rankings, B) 0 to 1; NaN where there is no object to be found.
+    """
+    values = []
+    last: Ranking | None = None
+    for ranking in rankings:
+        if last is None or not ranking.counts_the_same(last):
+            seen = _seen(ranking, weights)
+        last = ranking
+        values.append(_interpolated(ranking, weights, seen).mean(axis=1))
+    return np.array(values)
 
 
 def interpolated_precision(ranking: Ranking, weights: Weights) -> NDArray[np.float64]:
@@ -52,17 +83,26 @@ def interpolated_precision(ranking: Ranking, weights: Weights) -> NDArray[np.flo
     Returns:
         (B, 101) 0 to 1; NaN where there is no object to be found.
     """
+    return _interpolated(ranking, weights, _seen(ranking, weights))
+
+
+def _seen(ranking: Ranking, weights: Weights) -> NDArray[Any]:
+    """(B, N) how many detections that are right or wrong there are up to each place."""
+    drawn = weights[:, ranking.image]
+    drawn[:, ~ranking.is_counted] = 0
+    return np.asarray(np.cumsum(drawn, axis=1, dtype=np.int32))
+
+
+def _interpolated(
+    ranking: Ranking, weights: Weights, seen: NDArray[Any]
+) -> NDArray[np.float64]:
     objects = weights @ ranking.objects
+    result: NDArray[np.float64] = np.zeros((len(weights), len(RECALL_THRESHOLDS)))
     # The best precisions are reached where an object is found, so that only those places matter.
     places = np.flatnonzero(ranking.is_true)
-    result: NDArray[np.float64] = np.zeros((len(weights), len(RECALL_THRESHOLDS)))
     if len(places):
-        last = places[-1] + 1
-        drawn = weights[:, ranking.image[:last]]
-        true = np.cumsum(drawn[:, places], axis=1, dtype=np.int64)
-        drawn[:, ~ranking.is_false[:last]] = 0
-        false = np.cumsum(drawn, axis=1, dtype=np.int32)[:, places]
-        precision = true / (true + false + np.spacing(1))
+        true = np.cumsum(weights[:, ranking.image[places]], axis=1, dtype=np.int64)
+        precision = true / (seen[:, places] + np.spacing(1))
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         result = _at_recalls(best, true, objects)
     result[objects == 0] = np.nan
