@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"recipe", "measure"},
+    {"analysis", "measure", "recipe"},
     {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},

@@ -208,6 +208,8 @@ def test_evaluate_gives_the_metrics_by_class(opened, demo, labels, tmp_path):
     assert same["class_stats"] == stats["class_stats"]
     written = json.loads((tmp_path / "metrics" / "test_stats.json").read_text("utf-8"))
     assert written == same
+    report = (tmp_path / "metrics" / "report.html").read_text("utf-8")
+    assert all(label in report for label in labels)
     with pytest.raises(FileError, match="exists"):
         opened.evaluate(demo.test, tmp_path / "metrics")
 

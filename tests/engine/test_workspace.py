@@ -148,6 +148,7 @@ def test_force_removes_the_files_of_a_training_and_no_others(options, workspace)
     own = ["epoch_1.pth", "best_coco_segm_mAP_epoch_1.pth", "last_checkpoint"]
     own += ["used_train.json", "start.weights", "epoch_2.pth.part", "tiny.py"]
     own += ["20260101_000000/a.log", "test_outputs.coco.json"]
+    own += ["report.html", "metrics.csv", "images.csv", "objects.csv"]
     fill(workspace, *own)
     mine = ["epoch_1.jpg", "notes.txt", "best.pth", "epoch_x.pth", "photos/epoch_1.pth"]
     fill(workspace, *mine)

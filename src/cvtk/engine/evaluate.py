@@ -1,4 +1,4 @@
-"""COCO's metrics of trained weights on an annotated set, overall and by class."""
+"""COCO's metrics of trained weights on an annotated set, overall and by class, and a report on them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cvtk import data
+from cvtk.analysis.report import write_report
+from cvtk.analysis.study import study
+from cvtk.analysis.tables import write_tables
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
@@ -22,6 +25,8 @@ from cvtk.options import EvaluateOptions
 
 Statistics = dict[str, Any]
 STATS, PREDICTIONS = "test_stats.json", "test_outputs.coco.json"
+REPORT = "report.html"
+TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
 
 
@@ -34,8 +39,8 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
     file, folder = Path(options.data), options.output
     if folder is not None:
         folder = Path(folder)
-        for result in (folder / STATS, folder / PREDICTIONS):
-            require_free(result, force=options.force)
+        for name in (STATS, PREDICTIONS, REPORT, *TABLES):
+            require_free(folder / name, force=options.force)
     truth = read_truth(file, predictor.spec)
     if folder is None:
         return measure(predictor, truth)[0]
@@ -65,12 +70,12 @@ def evaluate_to_files(
     *,
     force: bool,
 ) -> Statistics:
-    """Evaluates, and writes the statistics and the predictions.
+    """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
     Args:
         predictor: A model with weights.
         truth: The annotated set, checked.
-        folder: For the predictions, `test_outputs.coco.json`.
+        folder: For the predictions, `test_outputs.coco.json`, and for `report.html` and the tables.
         stats_file: For the statistics.
         force: Whether results may be replaced.
     """
@@ -83,7 +88,40 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
+    write_analysis(predictor.spec, truth, predictions, folder, force=force)
     return statistics
+
+
+def write_analysis(
+    spec: ModelSpec,
+    truth: data.Dataset,
+    predictions: list[dict[str, Any]],
+    folder: Path,
+    *,
+    force: bool,
+) -> None:
+    """Writes `report.html` and the tables. Where that fails it says so: the metrics are written already.
+
+    Args:
+        spec: The model, whose weights tell where the curves of its training are.
+        truth: The annotated set, checked.
+        predictions: All of them, in COCO's results format.
+        folder: Where to.
+        force: Whether files may be replaced.
+    """
+    kind: Kind = "segm" if spec.task == "segm" else "bbox"
+    training = spec.weights.with_suffix("") if spec.weights else None
+    try:
+        analysed = study(truth, predictions, kind)
+        write_tables(analysed, folder, force=force)
+        write_report(analysed, folder / REPORT, training, force=force)
+    except Exception as error:  # whatever it is: hours of training must not end in it
+        reason = str(error) or type(error).__name__
+        logger.warning(
+            f"{folder / REPORT} could not be written ({reason}). The metrics are complete."
+        )
+        return
+    logger.info(f"What went wrong, with the worst cases: see {folder / REPORT}")
 
 
 def measure(

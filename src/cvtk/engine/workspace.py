@@ -27,6 +27,7 @@ LOCK = ".cvtk-lock"
 OWN_FILES = re.compile(
     r"epoch_\d+\.pth|best_.*_epoch_\d+\.pth|last_checkpoint|start\.weights"
     r"|used_(train|valid|test)\.json|used_truth\.json|test_outputs\.coco\.json"
+    r"|report\.html|(metrics|images|objects)\.csv"
     r"|.*\.part|\.(start|used_\w+)-\d+\.(weights|json)"  # half-written, then killed
     r"|\.cvtk-(training|lock)"
 )

@@ -1,0 +1,108 @@
+"""How often a 95% interval holds the true value, and how long intervals take.
+
+Images are drawn from a population whose metrics are known (from 20,000 images): they differ in quality, so that
+the objects of one image resemble each other. The percentile interval of the same draws is there to compare with.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from cvtk.analysis import bootstrap
+from cvtk.analysis.matching import NOTHING, Matches, Overlaps
+from cvtk.metrics import Detections, GroundTruth
+from cvtk.tables import table
+
+CLASSES = ["a", "b"]
+SCORE = 0.5
+
+
+def simulate(rng, images, objects=8, false=4):
+    """Matches of images of different quality, with about so many objects and false detections in each."""
+    quality = rng.beta(6, 3, images)
+    true_image = np.repeat(np.arange(images), rng.poisson(objects, images))
+    true_category = rng.integers(1, 3, len(true_image))
+    is_found = rng.random(len(true_image)) < quality[true_image]
+    false_image = np.repeat(np.arange(images), rng.poisson(false, images))
+    hits, misses = int(is_found.sum()), len(false_image)
+    image = np.concatenate((true_image[is_found], false_image)) + 1
+    category = np.concatenate((true_category[is_found], rng.integers(1, 3, misses)))
+    score = np.concatenate((rng.beta(5, 2, hits), rng.beta(2, 4, misses)))
+    levels = np.concatenate((rng.integers(1, 11, hits), np.zeros(misses, dtype=int)))
+    true = np.concatenate((np.flatnonzero(is_found), np.full(misses, NOTHING)))
+    order = np.argsort(-score, kind="stable")
+    matched = np.where(np.arange(10)[:, None] < levels[order], true[order], NOTHING)
+    truth = GroundTruth(
+        file="simulated",
+        image_numbers={},
+        image_names=[""] * images,
+        image_sizes=[None] * images,
+        category_numbers={},
+        classes=CLASSES,
+        class_order=CLASSES,
+        objects=[],
+        notes=[],
+    )
+    boxes = np.zeros((len(order), 4))
+    found = Detections(image[order], category[order], boxes, score[order], None)
+    nothing = np.zeros(0, dtype=np.int64)
+    return Matches(
+        truth=truth,
+        found=found,
+        number=order + 1,
+        kind="segm",
+        rank=np.zeros(len(order), dtype=np.int64),
+        true_image=true_image + 1,
+        true_category=true_category,
+        is_crowd=np.zeros(len(true_image), dtype=bool),
+        overlaps=Overlaps(nothing, nothing, np.zeros(0)),
+        matched=matched,
+    )
+
+
+def metrics(matches, draws, seed=0):
+    kept = matches.found.score >= SCORE
+    return bootstrap.intervals(matches, kept, draws=draws, seed=seed).overall
+
+
+def percentile(values, images):
+    low, high = np.nanpercentile(values[1:], (2.5, 97.5))
+    return bootstrap.Interval(float(values[0]), float(low), float(high))
+
+
+def coverage(images, tests, draws):
+    """The share of tests whose interval holds the true value, by metric: ours, and the percentile one."""
+    rng = np.random.default_rng(1)
+    true = metrics(simulate(rng, 20_000), draws=0)
+    ours = bootstrap._interval
+    hits = {name: [0, 0] for name in true}
+    for test in range(tests):
+        matches = simulate(rng, images)
+        for place, rule in enumerate((ours, percentile)):
+            bootstrap._interval = rule
+            told = metrics(matches, draws, seed=test)
+            bootstrap._interval = ours
+            for name, interval in told.items():
+                hits[name][place] += interval.low <= true[name].value <= interval.high
+    return {name: [n / tests for n in found] for name, found in hits.items()}
+
+
+def main(tests=200, draws=300):
+    rows = []
+    for images in (30, 60, 120):
+        for name, (ours, other) in coverage(images, tests, draws).items():
+            rows.append((images, name, f"{ours:.3f}", f"{other:.3f}"))
+    print(f"How often the true value is in a 95% interval, of {tests} tests")
+    header = ("images", "metric", "cvtk", "percentile")
+    print(table(rows, header, right=(0, 2, 3)))
+    matches = simulate(np.random.default_rng(1), 500, objects=7, false=93)
+    start = time.perf_counter()
+    metrics(matches, draws=1000)
+    seconds = time.perf_counter() - start
+    print(f"1000 draws of 500 images, {len(matches.found)} detections: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

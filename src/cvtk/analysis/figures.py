@@ -1,0 +1,129 @@
+"""The figures of the report as SVG text. No name of the user's is drawn: captions are HTML's."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvtk.analysis.counts import Agreement
+from cvtk.metrics.arrays import RECALL_THRESHOLDS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#888888"
+
+
+def precision_recall(
+    precision: NDArray[np.float64], point: tuple[float, float] | None
+) -> str:
+    """Precision over recall at IoU 0.50.
+
+    Args:
+        precision: (101,) at the recalls 0, 0.01, ... 1.
+        point: Recall and precision at the score to cut at, if there is such a point.
+    """
+    figure, axes = _square("recall", "precision")
+    axes.plot(RECALL_THRESHOLDS, precision, color=_BLUE, linewidth=2)
+    axes.fill_between(RECALL_THRESHOLDS, precision, color=_BLUE, alpha=0.12)
+    if point is not None:
+        axes.plot(*point, "o", color=_ORANGE, markersize=8, clip_on=False, zorder=3)
+    _unit_square(axes)
+    return svg(figure)
+
+
+def reliability(score: NDArray[np.float64], is_true: NDArray[np.bool_]) -> str:
+    """The share of right detections by their score, in tenths; dots are as large as the detections are many."""
+    figure, axes = _square("score", "share that is right")
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
+    place = np.clip((score * 10).astype(int), 0, 9)
+    count = np.bincount(place, minlength=10)
+    there = count > 0
+    mean = np.bincount(place, weights=score, minlength=10)[there] / count[there]
+    right = np.bincount(place, weights=is_true, minlength=10)[there] / count[there]
+    size = 20 + 180 * np.sqrt(count[there] / max(count.max(), 1))
+    axes.plot(mean, right, color=_BLUE, linewidth=1)
+    axes.scatter(mean, right, s=size, color=_BLUE, alpha=0.8, zorder=3, clip_on=False)
+    _unit_square(axes)
+    return svg(figure)
+
+
+def true_against_found(
+    true: NDArray[np.float64],
+    found: NDArray[np.float64],
+    unit: str,
+    *,
+    is_whole: bool = False,
+) -> str:
+    """One dot per image: predicted over true, with the line where they are the same.
+
+    Args:
+        true: (images,) true values.
+        found: (images,) predicted ones.
+        unit: What the axes say after "true" and "predicted".
+        is_whole: Whether values are whole numbers.
+    """
+    figure, axes = _square(f"true {unit}", f"predicted {unit}")
+    if is_whole:
+        _whole_ticks(axes)
+    most = float(max(true.max(initial=0), found.max(initial=0), 1)) * 1.05
+    axes.plot([0, most], [0, most], color=_GREY, linestyle="--", linewidth=1)
+    axes.scatter(true, found, s=30, color=_BLUE, alpha=0.6, linewidths=0)
+    axes.set_xlim(-0.03 * most, most)
+    axes.set_ylim(-0.03 * most, most)
+    return svg(figure)
+
+
+def bland_altman(
+    true: NDArray[np.float64], found: NDArray[np.float64], told: Agreement, unit: str
+) -> str:
+    """One dot per image: the difference over the mean, with the bias and the limits of agreement."""
+    figure, axes = _square(f"mean of both, {unit}", "predicted less true")
+    axes.axhline(0, color=_GREY, linewidth=1)
+    axes.axhline(told.bias, color=_ORANGE, linewidth=1.5)
+    for limit in (told.lower, told.upper):
+        if np.isfinite(limit):
+            axes.axhline(limit, color=_ORANGE, linewidth=1.5, linestyle="--")
+    axes.scatter((true + found) / 2, found - true, s=30, color=_BLUE, alpha=0.6, lw=0)
+    return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an SVG element that fits its column; it names no other file and no address to load."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    # The same figure gives the same text, which browsers write in a font of their own.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cvtk"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # without the line that names a DTD's address
+
+
+def _square(x: str, y: str) -> tuple[Figure, Axes]:
+    # Not pyplot: it would start the backend that a notebook or $MPLBACKEND asks for.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _whole_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _unit_square(axes: Axes) -> None:
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)

@@ -1,0 +1,338 @@
+"""report.html: one file that needs no network, for people who decide what to label or to change next."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvtk.analysis import figures
+from cvtk.analysis.bootstrap import Interval
+from cvtk.analysis.counts import Agreement, agreement
+from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
+from cvtk.analysis.matching import NOTHING
+from cvtk.analysis.outcomes import ERRORS, Outcome
+from cvtk.analysis.ranking import Ranking, interpolated_precision
+from cvtk.analysis.sentences import EXPLANATIONS, method, summary, warnings
+from cvtk.analysis.study import Study
+from cvtk.analysis.tables import Row, images_rows
+from cvtk.io import atomic_write, is_file, read_text, templates_folder
+
+METRICS = ("AP", "AP50", "AR", "precision", "recall", "F1")
+"""The columns of the table of metrics."""
+
+MOST_CLASSES = 12
+"""Classes with figures of their own: those with the most objects."""
+
+MOST_IN_MATRIX = 25
+MOST_IMAGES = 10
+MOST_CONFUSIONS = 5
+
+
+def write_report(
+    study: Study, file: Path, training: Path | None = None, *, force: bool = False
+) -> None:
+    """Writes the report.
+
+    Args:
+        study: The evaluation, analysed.
+        file: The HTML file.
+        training: The weights without their suffix; the tables of their training lie beside them.
+        force: Whether a file of that name may be replaced.
+
+    Raises:
+        FileError: The file exists and `force` was not said, or cannot be written.
+    """
+    text = render(study, training)
+    with atomic_write(file, force=force) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def render(study: Study, training: Path | None = None) -> str:
+    """The report as HTML. Arguments as for `write_report`."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_folder()),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["metric"] = metric_text
+    environment.filters["range"] = range_text
+    environment.filters["decimals"] = decimals
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        file=study.matches.truth.file,
+        shape="mask" if study.matches.kind == "segm" else "box",
+        summary=summary(study),
+        warnings=warnings(study),
+        method=method(study),
+        metric_names=METRICS,
+        overall=study.intervals.overall,
+        by_class=study.intervals.by_class,
+        cuts=study.thresholds.by_class,
+        errors=error_rows(study),
+        gallery=gallery(study),
+        confusion=confusion(study),
+        images=worst_images(study),
+        curves=curves(study),
+        reliability=reliability(study),
+        counts=count_figures(study),
+        classes_left_out=len(study.matches.truth.classes) - len(shown_classes(study)),
+        training=training_figures(training),
+    )
+
+
+def metric_text(value: float) -> str:
+    """A metric of 0 to 1 with three decimals; in words where there is nothing to measure."""
+    return "none there" if math.isnan(value) else f"{value:.3f}"
+
+
+def range_text(interval: Interval) -> str:
+    """An interval as `0.38 to 0.59`; empty where there is none."""
+    if math.isnan(interval.low):
+        return ""
+    return f"{interval.low:.2f} to {interval.high:.2f}"
+
+
+def decimals(value: float) -> str:
+    """Any number with three digits that count; in words where it is not defined."""
+    if math.isnan(value):
+        return "not defined"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def error_rows(study: Study) -> list[dict[str, Any]]:
+    """Each kind of error: how often it occurs, in each class too, and what it costs, the dearest first."""
+    told, matches = study.outcomes, study.matches
+    kind = matches.kind
+    most = max((cost for cost in study.costs.values() if cost > 0), default=1.0)
+    rows = []
+    for error in ERRORS:
+        if error is Outcome.MISSED:
+            category = matches.true_category[told.true == error]
+        else:
+            category = matches.found.category[study.is_kept & (told.detection == error)]
+        by_class = np.bincount(category, minlength=len(matches.truth.classes) + 1)[1:]
+        names = zip(matches.truth.classes, by_class.tolist(), strict=True)
+        cost = max(study.costs[error], 0.0)
+        rows.append(
+            {
+                "name": error.words(kind),
+                "meaning": _meaning(error, kind),
+                "count": len(category),
+                "classes": [f"{name}: {count}" for name, count in names if count],
+                "cost": study.costs[error],
+                "share": 0 if math.isnan(cost) else round(100 * cost / most),
+            }
+        )
+    return sorted(rows, key=lambda row: -row["share"])
+
+
+def gallery(study: Study) -> list[dict[str, Any]]:
+    """The worst cases of each kind of error that occurs."""
+    chosen = {error: worst_cases(study, error) for error in SHOWN}
+    pictures = iter(draw_cases(study, [c for cases in chosen.values() for c in cases]))
+    kind = study.matches.kind
+    return [
+        {
+            "name": error.words(kind),
+            "meaning": _meaning(error, kind),
+            "cases": [_described(study, next(pictures)) for _ in cases],
+        }
+        for error, cases in chosen.items()
+        if cases
+    ]
+
+
+def confusion(study: Study) -> dict[str, Any]:
+    """The confusion matrix, unless it has too many classes to be read, and what is confused most."""
+    names = [*study.matches.truth.classes, "nothing"]
+    counts = study.confusion
+    off = counts[:-1, :-1].copy()
+    np.fill_diagonal(off, 0)
+    order = np.argsort(-off, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    pairs = [divmod(int(place), max(len(names) - 1, 1)) for place in order]
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return {
+        "names": names,
+        "is_shown": len(names) - 1 <= MOST_IN_MATRIX,
+        "rows": [
+            {"name": name, "cells": list(zip(row, shares, strict=True))}
+            for name, row, shares in zip(
+                names, counts.tolist(), (counts / totals).tolist(), strict=True
+            )
+        ],
+        "pairs": [
+            (names[true], names[found], int(off[true, found]))
+            for true, found in pairs
+            if off[true, found]
+        ],
+    }
+
+
+def worst_images(study: Study) -> list[Row]:
+    """The images with the most errors, the worst first."""
+
+    def errors(row: Row) -> int:
+        return int(row["missed"]) + int(row["wrong"])
+
+    rows = sorted(images_rows(study), key=errors, reverse=True)
+    return [row for row in rows[:MOST_IMAGES] if errors(row)]
+
+
+def shown_classes(study: Study) -> list[str]:
+    """The classes with figures of their own, in the order of the data set."""
+    truth, counts = study.matches.truth, study.per_image
+    most = sorted(truth.class_order, key=lambda name: -counts[name].true_count.sum())
+    chosen = set(most[:MOST_CLASSES])
+    return [name for name in truth.class_order if name in chosen]
+
+
+def curves(study: Study) -> list[dict[str, Any]]:
+    """Precision over recall of each class that has objects."""
+    matches = study.matches
+    drawn = []
+    for name in shown_classes(study):
+        number = matches.truth.classes.index(name) + 1
+        chosen = matches.found.category == number
+        hit = matches.is_true[0, chosen]
+        ranking = Ranking(
+            matches.found.image[chosen] - 1,
+            hit,
+            ~hit & ~matches.is_ignored[0, chosen],
+            matches.objects_per_image(number),
+        )
+        if not ranking.objects.any():
+            continue
+        told = study.intervals.by_class[name]
+        point = (told["recall"].value, told["precision"].value)
+        is_point = not any(math.isnan(value) for value in point)
+        [precision] = interpolated_precision(ranking, ranking.weights)
+        drawing = figures.precision_recall(precision, point if is_point else None)
+        drawn.append({"name": name, "svg": _safe(drawing), "metrics": told})
+    return drawn
+
+
+def reliability(study: Study) -> Any:
+    """How often predictions of each score are right; None where there are none."""
+    counted = ~study.matches.is_ignored[0]
+    if not counted.any():
+        return None
+    score = np.clip(study.matches.found.score[counted], 0, 1)
+    is_true = study.matches.is_true[0, counted]
+    return _safe(figures.reliability(score, is_true))
+
+
+def count_figures(study: Study) -> list[dict[str, Any]]:
+    """Counts and areas of each class that occurs: figures, and how well they agree."""
+    unit = "area in 1000 pixels"
+    drawn: list[dict[str, Any]] = []
+    for name in shown_classes(study):
+        counts = study.per_image[name]
+        if not (counts.true_count.any() or counts.found_count.any()):
+            continue
+        number = agreement(counts.true_count, counts.found_count)
+        true, found = counts.true_area / 1000, counts.found_area / 1000
+        area = agreement(true, found)
+        plots = (
+            figures.true_against_found(
+                counts.true_count, counts.found_count, "count", is_whole=True
+            ),
+            figures.bland_altman(
+                counts.true_count, counts.found_count, number, "count"
+            ),
+            figures.true_against_found(true, found, unit),
+        )
+        rows: list[tuple[str, Agreement]] = [("objects", number), (unit, area)]
+        drawn.append({"name": name, "svgs": [_safe(p) for p in plots], "rows": rows})
+    return drawn
+
+
+def training_figures(training: Path | None) -> list[dict[str, Any]]:
+    """The curves of the training, from the tables beside the weights; none where there are none."""
+    from cvtk.visual.curves import plot_losses, plot_scores
+
+    if training is None:
+        return []
+    drawn = []
+    rows = _table(training.with_name(f"{training.name}.train_stats.train.txt"))
+    if rows:
+        drawn.append(("Losses by epoch", plot_losses(rows)))
+    rows = _table(training.with_name(f"{training.name}.train_stats.valid.txt"))
+    kinds = [
+        kind for kind in ("bbox", "segm") if rows and f"coco/{kind}_mAP" in rows[0]
+    ]
+    if kinds:
+        plot = plot_scores(rows, kinds, f"coco/{kinds[-1]}_mAP")
+        drawn.append(("AP on the validation set by epoch", plot))
+    return [{"name": name, "svg": _safe(figures.svg(plot))} for name, plot in drawn]
+
+
+def _table(file: Path) -> list[dict[str, Any]]:
+    """A table of the training: numbers, and whole ones for the epochs; empty where there is none."""
+    if not is_file(file):
+        return []
+    rows = csv.DictReader(read_text(file).splitlines(), delimiter="\t")
+    return [
+        {
+            key: int(float(value)) if key in ("epoch", "step") else float(value)
+            for key, value in row.items()
+            if value
+        }
+        for row in rows
+    ]
+
+
+def _meaning(error: Outcome, kind: str) -> str:
+    return EXPLANATIONS[error].format(shape="mask" if kind == "segm" else "box")
+
+
+def _described(study: Study, picture: Picture) -> dict[str, Any]:
+    """A picture with what is known of its case, as the page shows it."""
+    return {
+        "image": picture.image,
+        "true": picture.true,
+        "found": picture.found,
+        "look_again": picture.case.look_again,
+        "texts": _texts(study, picture.case),
+    }
+
+
+def _texts(study: Study, case: Case) -> list[str]:
+    """What is known of a case: the classes, the score, the IoU."""
+    matches = study.matches
+    label = functools.partial(_label, matches.truth.classes)
+    if case.found == NOTHING:
+        area = study.true_area[case.true]
+        return [f"{label(matches.true_category[case.true])}, {area:,.0f} pixels"]
+    score = matches.found.score[case.found]
+    texts = [
+        f"predicted {label(matches.found.category[case.found])}, score {score:.2f}"
+    ]
+    if case.true != NOTHING:
+        iou = study.outcomes.iou[case.found]
+        texts.append(f"true {label(matches.true_category[case.true])}, IoU {iou:.2f}")
+        is_found = study.outcomes.true[case.true] == Outcome.CORRECT
+        if is_found and case.outcome is not Outcome.DUPLICATE:
+            texts.append("which is found as such, too")
+    return texts
+
+
+def _label(classes: list[str], number: int) -> str:
+    return classes[int(number) - 1]
+
+
+def _safe(drawing: str) -> Any:
+    """SVG of ours, which the template shall not escape."""
+    from markupsafe import Markup
+
+    return Markup(drawing)

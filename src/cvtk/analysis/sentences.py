@@ -1,0 +1,135 @@
+"""What the report says in words: what happened, what to do next, and what its numbers cannot tell."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cvtk.analysis.gallery import SHOWN
+from cvtk.analysis.outcomes import Outcome
+from cvtk.analysis.study import Study
+from cvtk.metrics.truth import COCO_LIMITS
+
+EXPLANATIONS = {
+    Outcome.MISSED: "Objects that no prediction is about.",
+    Outcome.BACKGROUND: "Predictions where no object is labelled.",
+    Outcome.WRONG_CLASS: "Predictions on an object of another class.",
+    Outcome.POOR_MASK: "Predictions whose {shape} fits its object badly: IoU of 0.1 to 0.5.",
+    Outcome.WRONG_CLASS_AND_POOR_MASK: "Predictions that fit an object of another class badly.",
+    Outcome.DUPLICATE: "Further predictions of an object that is found already.",
+}
+
+_ADVICE = {
+    Outcome.MISSED: "Label more images with objects like those missed: see which they are below.",
+    Outcome.BACKGROUND: "Look at these predictions first: objects that nobody labelled count as such errors too."
+    " Label those; if there is nothing, add images of such background.",
+    Outcome.WRONG_CLASS: "Check that the classes are labelled alike everywhere, and label more of those confused.",
+    Outcome.POOR_MASK: "Check how exact the labels are; a larger --image_size gives finer outlines.",
+    Outcome.WRONG_CLASS_AND_POOR_MASK: "Check the labels there, and label more of such objects.",
+    Outcome.DUPLICATE: "Objects in pieces or in a heap are often found twice: label more of them, each as one object.",
+}
+
+
+def summary(study: Study) -> list[str]:
+    """What became of the objects and of the predictions, and which error costs most."""
+    kind, told = study.matches.kind, study.outcomes
+    objects = told.true[~study.matches.is_crowd]
+    kept = told.detection[study.is_kept & (told.detection != Outcome.IN_CROWD)]
+    found = int((objects == Outcome.CORRECT).sum())
+    images = len(study.matches.truth.image_names)
+    sentences = []
+    if len(objects):
+        others = _counted(objects, kind)
+        sentences.append(
+            f"Of {_number(len(objects), 'object')} on {_number(images, 'image')}, {found} were found"
+            f" ({found / len(objects):.0%}){others}."
+        )
+    else:
+        sentences.append(f"There is no object on {_number(images, 'image')}.")
+    right = int((kept == Outcome.CORRECT).sum())
+    if len(kept):
+        others = _counted(kept, kind)
+        sentences.append(
+            f"Of {_number(len(kept), 'prediction')}, {right} are right ({right / len(kept):.0%}){others}."
+        )
+    else:
+        sentences.append("No prediction reaches the score to cut at.")
+    worst = costliest(study)
+    if worst is not None:
+        sentences.append(
+            f"What costs most is “{worst.words(kind)}”: {study.costs[worst]:.3f} of AP50. {_ADVICE[worst]}"
+        )
+    return sentences
+
+
+def costliest(study: Study) -> Outcome | None:
+    """The error that costs most; None where none costs anything."""
+    given = {error: gain for error, gain in study.costs.items() if gain > 0}
+    return max(given, key=lambda error: given[error], default=None)
+
+
+def warnings(study: Study) -> list[str]:
+    """What a reader must know before believing a number."""
+    truth, found = study.matches.truth, study.matches.found
+    name, objects = truth.most_objects()
+    told = list(truth.notes)
+    most_found = int(np.bincount(found.image).max(initial=0))
+    if objects > most_found > 0:
+        told.append(
+            f"{name} holds {objects} objects, and no image has more than {most_found} predictions. If the model"
+            " stops at a number, raise it: --set model.test_cfg.rcnn.max_per_img=N, or for models of one stage"
+            " model.test_cfg.max_per_img=N."
+        )
+    if study.limit != COCO_LIMITS[0]:
+        told.append(
+            f"{name} holds {objects} objects: AP and AR count up to {study.limit} predictions per image and"
+            f" class, where COCO's own limit of {COCO_LIMITS[0]} could miss some."
+        )
+    missing = [
+        label
+        for label, metrics in study.intervals.by_class.items()
+        if math.isnan(metrics["AP"].value)
+    ]
+    if missing:
+        told.append(
+            f"No object of {_enumerated(missing)} is on these images: nothing can be said of how well it is"
+            " found, and means over the classes leave it out (test_stats.json has -1 there)."
+        )
+    return told
+
+
+def method(study: Study) -> list[str]:
+    """How the numbers came about, as one reads it below a table."""
+    shape = "masks" if study.matches.kind == "segm" else "boxes"
+    return [
+        f"AP is COCO's mean of the precision over recalls 0 to 1 and over IoU 0.50 to 0.95 of {shape};"
+        " AP50 is that at IoU 0.50 alone. AR is the recall over the same IoUs. All count predictions of any score.",
+        "Precision, recall and F1, and all counts below, are at IoU 0.50 from the score to cut at on."
+        " “All classes” is the mean over classes for AP and AR, and all objects together for the others.",
+        *study.thresholds.notes,
+        study.intervals.note,
+        "An interval of no width, such as 1.00 to 1.00, only says that no image here differs: with few objects,"
+        " the truth may still be well below.",
+        "Errors and what they cost follow TIDE (Bolya et al., 2020): the AP50 to be gained if this kind of error"
+        " alone were mended. Costs do not add up, since one error can hide another, and count all scores.",
+    ]
+
+
+def _counted(outcomes: np.typing.NDArray[np.int64], kind: str) -> str:
+    """`: 3 missed, 1 wrong class`, or nothing where all is right."""
+    parts = [
+        f"{count} {error.words('segm' if kind == 'segm' else 'bbox')}"
+        for error in SHOWN
+        if (count := int((outcomes == error).sum()))
+    ]
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _number(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _enumerated(names: list[str]) -> str:
+    *head, last = (f"“{name}”" for name in names)
+    return f"{', '.join(head)} or {last}" if head else last
