@@ -127,9 +127,10 @@ def costs(matches: Matches) -> dict[Outcome, float]:
         if error is Outcome.MISSED:
             after = _mean_ap(matches, category, is_true, everything, is_missed)
         elif error in (Outcome.WRONG_CLASS, Outcome.POOR_MASK):
-            mended = category.copy()
-            mended[is_error] = matches.true_category[told.about[is_error]]
-            is_open = is_error & (told.true[told.about] != Outcome.CORRECT)
+            objects = told.about[is_error]
+            mended, is_open = category.copy(), is_error.copy()
+            mended[is_error] = matches.true_category[objects]
+            is_open[is_error] = told.true[objects] != Outcome.CORRECT
             is_first = _first_of_each(np.where(is_open, told.about, NOTHING))
             kept = ~is_error | is_first
             after = _mean_ap(matches, mended, is_true | is_first, kept)
