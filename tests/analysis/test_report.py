@@ -105,6 +105,19 @@ def test_errors_are_counted_by_class(told):
     assert error_rows(told)[0]["share"] == 100
 
 
+def test_a_second_class_for_a_found_object_is_told_apart(tmp_path):
+    scene = Scene()
+    scene.found("leaf")
+    scene.predictions.append({**scene.predictions[0], "category_id": 2, "score": 0.5})
+    scene.wrong_class("leaf", told="stem")
+    told = analysed(tmp_path, scene)
+    rows = {row["name"]: row for row in error_rows(told)}
+    assert rows["wrong class"]["count"] == 2
+    assert rows["wrong class"]["also_found"] == 1
+    text = " ".join(Page(render(told)).text.split())
+    assert "1 of them on objects that are found as what they are, too" in text
+
+
 def test_every_kind_of_error_is_shown(told):
     page = Page(render(told))
     pictures = [a["src"] for tag, a in page.elements if tag == "img"]

@@ -109,8 +109,8 @@ def outcomes(matches: Matches, is_kept: NDArray[np.bool_] | None = None) -> Outc
 def costs(matches: Matches) -> dict[Outcome, float]:
     """What AP at IoU 0.50 would gain if one kind of error were mended, all others left: TIDE's dAP.
 
-    Mending gives a detection its right class or mask, and drops it where a better one has found the object
-    already; duplicates, background and what is wrong in both ways are dropped; objects that were missed no
+    Mending gives a detection its right class or mask, and drops it where the object is found already, or a better
+    one is mended for it; duplicates, background and what is wrong in both ways are dropped; objects that were missed no
     longer have to be found. AP is a property of the whole ranking, so all scores count.
 
     Returns:
@@ -127,12 +127,13 @@ def costs(matches: Matches) -> dict[Outcome, float]:
         if error is Outcome.MISSED:
             after = _mean_ap(matches, category, is_true, everything, is_missed)
         elif error in (Outcome.WRONG_CLASS, Outcome.POOR_MASK):
-            mended = category.copy()
-            mended[is_error] = matches.true_category[told.about[is_error]]
-            hits = is_true | is_error
-            is_first = _first_of_each(np.where(hits, told.about, NOTHING))
-            kept = ~hits | is_first
-            after = _mean_ap(matches, mended, is_first, kept)
+            objects = told.about[is_error]
+            mended, is_open = category.copy(), is_error.copy()
+            mended[is_error] = matches.true_category[objects]
+            is_open[is_error] = told.true[objects] != Outcome.CORRECT
+            is_first = _first_of_each(np.where(is_open, told.about, NOTHING))
+            kept = ~is_error | is_first
+            after = _mean_ap(matches, mended, is_true | is_first, kept)
         else:
             after = _mean_ap(matches, category, is_true, ~is_error)
         gains[error] = after - before

@@ -130,11 +130,21 @@ def error_rows(study: Study) -> list[dict[str, Any]]:
                 "meaning": _meaning(error, kind),
                 "count": len(category),
                 "classes": [f"{name}: {count}" for name, count in names if count],
+                "also_found": _on_found_objects(study, error),
                 "cost": study.costs[error],
                 "share": 0 if math.isnan(cost) else round(100 * cost / most),
             }
         )
     return sorted(rows, key=lambda row: -row["share"])
+
+
+def _on_found_objects(study: Study, error: Outcome) -> int:
+    """How many detections of the wrong class lie on an object that another one has found as what it is."""
+    told = study.outcomes
+    if error is not Outcome.WRONG_CLASS:
+        return 0
+    objects = told.about[study.is_kept & (told.detection == error)]
+    return int((told.true[objects] == Outcome.CORRECT).sum())
 
 
 def gallery(study: Study) -> list[dict[str, Any]]:
