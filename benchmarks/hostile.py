@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "scripts"))
 
-from hostile_attacks import OF
-from hostile_cases import MODES, Outcome, Scripts
+from hostile_attacks import OF, is_possible
+from hostile_cases import MODES, Outcome, Scripts, small_process
 
 
 def place_of(outcome: Outcome) -> str:
@@ -35,8 +35,10 @@ def place_of(outcome: Outcome) -> str:
 def draw(rng: random.Random) -> tuple[str, str, list[str], int]:
     """A case: the kind of script, the command, the attacks and their seed."""
     command = rng.choice(list(OF))
-    attacks = rng.sample(OF[command], rng.choice([1, 1, 2]))
-    return rng.choice(MODES), command, attacks, rng.randrange(1000)
+    mode = rng.choice(MODES)
+    possible = [name for name in OF[command] if is_possible(mode, command, name)]
+    attacks = rng.sample(possible, rng.choice([1, 1, 2]))
+    return mode, command, attacks, rng.randrange(1000)
 
 
 def main() -> int:
@@ -52,7 +54,7 @@ def main() -> int:
     args = parser.parse_args()
     table: Counter[tuple[str, str, str]] = Counter()
     found: dict[tuple[str, str], str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with small_process(), tempfile.TemporaryDirectory() as folder:
         scripts = Scripts(Path(folder))
         if args.only:
             mode, command, seed, *attacks = args.only

@@ -11,6 +11,7 @@ import copy
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import struct
@@ -29,6 +30,15 @@ ATTACKS: dict[str, Attack] = {}
 OF: dict[str, list[str]] = {"train": [], "evaluate": [], "inference": []}
 SOFT: set[str] = set()
 ALL = ("train", "evaluate", "inference")
+
+
+def is_possible(mode: str, command: str, name: str) -> bool:
+    """Whether an attack can be tried in a process that must go on.
+
+    The vanilla script does not check masks, as its head says: pycocotools, which is C, may end the process.
+    """
+    is_mask = re.search("RLE|polygon|mask", name) is not None
+    return not (mode == "vanilla" and command != "inference" and is_mask)
 
 
 @dataclass
@@ -62,6 +72,12 @@ class Case:
     def image(self) -> Path:
         """The image that is spoiled."""
         return self.folder / "data" / "images" / "b.png"
+
+    def remove_image(self) -> None:
+        """Removes the image, or what another attack has put in its place."""
+        if self.image.is_dir():
+            shutil.rmtree(self.image)
+        self.image.unlink(missing_ok=True)
 
     @property
     def weights(self) -> Path:
@@ -402,7 +418,7 @@ def no_annotations(case: Case) -> None:
 
 def _image_bytes(content: bytes) -> Attack:
     return lambda case: (
-        case.image.unlink(missing_ok=True),
+        case.remove_image(),
         case.image.write_bytes(content),
     )[0]
 
@@ -410,7 +426,7 @@ def _image_bytes(content: bytes) -> Attack:
 @attack("image: missing", soft=True)
 def missing_image(case: Case) -> None:
     """Removes an image."""
-    case.image.unlink(missing_ok=True)
+    case.remove_image()
 
 
 @attack("image: cut", soft=True)
@@ -424,27 +440,27 @@ def cut_image(case: Case) -> None:
 @attack("image: a folder", soft=True)
 def folder_for_image(case: Case) -> None:
     """A folder of an image's name."""
-    case.image.unlink(missing_ok=True)
+    case.remove_image()
     case.image.mkdir()
 
 
 @attack("image: a pipe", soft=True)
 def pipe_for_image(case: Case) -> None:
     """A named pipe of an image's name."""
-    case.image.unlink(missing_ok=True)
+    case.remove_image()
     os.mkfifo(case.image)
 
 
 @attack("image: a link to /dev/zero", soft=True)
 def zero_for_image(case: Case) -> None:
     """A device that never ends."""
-    case.image.unlink(missing_ok=True)
+    case.remove_image()
     case.image.symlink_to("/dev/zero")
 
 
 def _picture(mode: str, size: tuple[int, int], form: str) -> Attack:
     def apply(case: Case) -> None:
-        case.image.unlink(missing_ok=True)
+        case.remove_image()
         if mode == "float":
             values = np.linspace(0, 1, size[0] * size[1], dtype=np.float32)
             Image.fromarray(values.reshape(size[1], size[0])).save(case.image, form)

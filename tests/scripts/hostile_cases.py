@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -62,19 +62,34 @@ class Hang(BaseException):
     """A run that does not end."""
 
 
+@contextlib.contextmanager
+def small_process() -> Iterator[None]:
+    """Limits this process in threads and memory, and in MMEngine's care for the layout of configurations.
+
+    That layout is half of the time of a training this small.
+    """
+    import torch
+    from yapf.yapflib import yapf_api
+
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    threads, layout = torch.get_num_threads(), yapf_api.FormatCode
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, limits[1]))
+    yapf_api.FormatCode = lambda text, **options: (text, False)
+    try:
+        yield
+    finally:
+        yapf_api.FormatCode = layout
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        torch.set_num_threads(threads)
+
+
 class Scripts:
     """Both kinds of script for a shrunken network, and a folder to copy for each case."""
 
     def __init__(self, folder: Path) -> None:
         import mmdet
-        import torch
-        from yapf.yapflib import yapf_api
 
-        torch.set_num_threads(1)
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
-        # Half of the time of a training this small is MMEngine's, for the layout of configurations.
-        yapf_api.FormatCode = lambda text, **options: (text, False)
         self.folder = folder
         configs = Path(mmdet.__file__).parent / ".mim" / "configs"
         base = configs / "rtmdet" / "rtmdet-ins_tiny_8xb32-300e_coco.py"

@@ -104,7 +104,11 @@ def require_own_names(options: TrainOptions) -> None:
 def is_configuration(file: Path) -> bool:
     """Whether a Python file is a configuration that a training wrote."""
     text = file.read_bytes()[: 2**20]
-    return b"work_dir = " in text and b"train_dataloader = " in text
+    keys = (
+        rb"^work_dir ?=",
+        rb"^train_dataloader ?=",
+    )  # MMEngine may lay it out or not
+    return all(re.search(key, text, re.MULTILINE) for key in keys)
 
 
 def require_unused(options: TrainOptions) -> None:
