@@ -160,7 +160,7 @@ def test_workers_are_tied_to_the_process_that_trains(runner):
     GuardHook().before_train(now)
     for loader in (now.train_dataloader, now.val_dataloader):
         assert loader.worker_init_fn.func is start_worker
-        assert loader.worker_init_fn.keywords["parent"] == os.getpid()
+        assert loader.worker_init_fn.args == (None, os.getpid())
         assert len(list(loader)) == len(loader.dataset), "and they still load"
 
 

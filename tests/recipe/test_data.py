@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from pycocotools import mask as api
@@ -158,15 +160,19 @@ def plain(pipeline=STEPS):
     ],
 )
 def test_a_data_set_takes_the_pipeline_of_the_one_it_replaces(old):
-    assert in_place_of(old, TRAIN) == {**TRAIN, "pipeline": STEPS}
+    assert in_place_of(old, TRAIN, True) == {
+        **TRAIN,
+        "test_mode": True,
+        "pipeline": STEPS,
+    }
 
 
 def test_a_mix_of_images_stays_a_mix():
     mosaic = [{"type": "Mosaic"}]
     mix = {"type": "MultiImageMixDataset", "dataset": plain(), "pipeline": mosaic}
-    assert in_place_of(mix, TRAIN) == {
+    assert in_place_of(mix, TRAIN, False) == {
         "type": "MultiImageMixDataset",
-        "dataset": {**TRAIN, "pipeline": STEPS},
+        "dataset": {**TRAIN, "test_mode": False, "pipeline": STEPS},
         "pipeline": mosaic,
     }
 
@@ -179,9 +185,13 @@ def loaders():
     return {**cfg, "val_cfg": {"type": "ValLoop"}, "val_evaluator": {"type": "X"}}
 
 
+def options(batch_size, num_workers):
+    return SimpleNamespace(batch_size=batch_size, num_workers=num_workers)
+
+
 def test_loaders_read_the_users_data():
     cfg = loaders()
-    set_data(cfg, "segm", {"train": TRAIN, "valid": VALID}, 8, 3)
+    set_data(cfg, "segm", {"train": TRAIN, "valid": VALID}, options(8, 3))
     train, val, test = (cfg[f"{s}_dataloader"] for s in ("train", "val", "test"))
     assert train == {
         "batch_size": 8,
@@ -212,7 +222,7 @@ def test_loaders_read_the_users_data():
 
 def test_without_validation_there_is_none():
     cfg = loaders()
-    set_data(cfg, "det", {"train": TRAIN}, 8, 0)
+    set_data(cfg, "det", {"train": TRAIN}, options(8, 0))
     assert cfg["val_dataloader"] is cfg["val_evaluator"] is cfg["val_cfg"] is None
     assert cfg["test_evaluator"]["metric"] == ["bbox"]
     assert cfg["test_dataloader"]["dataset"]["ann_file"] == "used_train.json"

@@ -60,13 +60,6 @@ def test_processes_share_the_images():
     assert cfg["optim_wrapper"]["optimizer"]["lr"] == 0.02
 
 
-def test_mixed_precision():
-    wrapper = fitted(MASK_RCNN, more={"amp_type": "bfloat16"})["optim_wrapper"]
-    assert (wrapper["type"], wrapper["dtype"]) == ("AmpOptimWrapper", "bfloat16")
-    wrapper = fitted(MASK_RCNN)["optim_wrapper"]
-    assert wrapper["type"] == "OptimWrapper" and "dtype" not in wrapper
-
-
 def test_rle_is_loaded_as_bitmaps():
     def polygons(cfg):
         return {s["poly2mask"] for s in each_dict(cfg) if "poly2mask" in s}

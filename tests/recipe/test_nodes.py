@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cvtk.recipe.nodes import each_dict, set_where_present, update_where_present
+from cvtk.recipe.nodes import each_dict, set_where_present
 
 
 def test_every_dict_is_found_the_outermost_first():
@@ -17,9 +17,3 @@ def test_a_key_is_set_wherever_it_is_and_nowhere_else():
     assert tree["b"][1] == {"d": None}
     set_where_present(tree["b"], a=7, d=8)
     assert tree == {"a": 1, "b": [{"a": 7, "c": {"a": 7}}, {"d": 8}]}
-
-
-def test_a_value_is_replaced_by_a_function_of_the_old():
-    tree = {"a": 1, "b": [{"a": 2, "c": {"a": [3]}}, {"d": 4}]}
-    update_where_present(tree["b"], "a", lambda old: [old])
-    assert tree == {"a": 1, "b": [{"a": [2], "c": {"a": [[3]]}}, {"d": 4}]}

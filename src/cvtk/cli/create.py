@@ -37,7 +37,8 @@ Example:
 @click.option("--force", is_flag=True, help="Replace a script that exists.")
 def command(script: Path, task: str, model: str, vanilla: bool, force: bool) -> None:
     """Write a standalone script that trains, evaluates and infers."""
-    from cvtk.scripts.create import create_script
+    from cvtk.scripts.create import create_script, recipe_beside
 
     create_script(script, task, model, vanilla=vanilla, force=force)
-    click.echo(f"Wrote {script}. See: python {script} train --help")
+    written = f"{script} and {recipe_beside(script)}" if vanilla else str(script)
+    click.echo(f"Wrote {written}. See: python {script} train --help")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from cvtk.recipe.nodes import update_where_present
-from cvtk.recipe.start import without_pretrained
+from cvtk.recipe.start import set_start
 
 SHARE_OF_MEMORY = 0.85  # of the GPU; the rest is for images with many objects
 STEPS_PER_EPOCH = 10  # at least, or nothing is learned
@@ -40,7 +39,7 @@ def _peak_memory(cfg: Any, batch: int) -> tuple[int, int]:
     trial.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     trial.update(param_scheduler=None, custom_hooks=None, resume=False)
     trial.default_hooks.checkpoint = None
-    update_where_present(trial.model, "init_cfg", without_pretrained)
+    set_start(trial.model, "coco")  # nothing is downloaded for a trial
     torch.cuda.reset_peak_memory_stats()
     runner = TrainingRunner.from_cfg(trial)
     runner.train()

@@ -15,7 +15,7 @@ from cvtk.log import logger
 from cvtk.options import TrainOptions
 from cvtk.recipe.explanations import crowding_notes, explain
 from cvtk.recipe.fit import fit_config
-from cvtk.recipe.nodes import set_where_present, update_where_present
+from cvtk.recipe.nodes import each_dict, set_where_present
 from cvtk.recipe.overrides import apply_overrides
 from cvtk.recipe.quirks import apply_quirks
 from cvtk.recipe.runner_keys import keep_runner_keys
@@ -68,8 +68,10 @@ def configure(
         data.rle,
         options,
         processes,
-        _amp_type(options, device),
     )
+    amp_type = _amp_type(options, device)
+    if amp_type:
+        cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=amp_type)
     cfg["work_dir"] = str(options.workspace)
     if processes > 1:
         set_processes(cfg, device)
@@ -92,9 +94,9 @@ def set_processes(cfg: dict[str, Any], device: str) -> None:
         "broadcast_buffers": False,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
-    update_where_present(
-        cfg["model"], "type", lambda old: "BN" if "SyncBN" in str(old) else old
-    )
+    for part in each_dict(cfg["model"]):
+        if "SyncBN" in str(part.get("type")):
+            part["type"] = "BN"
     set_where_present(cfg["model"], use_syncbn=False)
     if "RTMDet" in cfg["model"]["type"]:  # which uses it unasked
         cfg["model"]["use_syncbn"] = False

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cvtk.recipe.nodes import each_dict, set_where_present
+from cvtk.recipe.nodes import Node, each_dict, set_where_present
 
 
-def set_classes(model: dict[str, Any], count: int) -> None:
+def set_classes(model: Node, count: int) -> None:
     """Sets the number of classes in all heads of a model."""
     set_where_present(model, num_classes=count, num_things_classes=count)
     set_where_present(model, num_stuff_classes=0)

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cvtk.errors import DataError
-from cvtk.recipe.nodes import each_dict
+from cvtk.options import TrainOptions
+from cvtk.recipe.nodes import Node, each_dict
 
 # The option that names the data of each of MMDetection's data loaders.
 LOADERS = {"train": "train", "valid": "val", "test": "test"}
 
 
-def match_classes(coco: dict[str, Any], classes: list[str], file: str) -> list[int]:
+def match_classes(coco: Node, classes: list[str], file: str) -> list[int]:
     """Puts the categories of a COCO file in the order of the labels; returns their ids.
-
-    Categories of the same name become one. A label that is not among them gets a new id.
 
     Raises:
         DataError: The file has annotations of a class that is not among the labels.
     """
     names = {category["id"]: category["name"] for category in coco["categories"]}
     used = {item["category_id"] for item in coco["annotations"]}
-    found = {names.get(number, f"category {number}") for number in used}
-    unknown = sorted(str(name) for name in found - set(classes))
+    found = {str(names.get(number, f"category {number}")) for number in used}
+    unknown = ", ".join(map(repr, sorted(found - set(classes))))
     if unknown:
-        raise DataError(
-            f"{file} has annotations of {', '.join(map(repr, unknown))},"
-            f" but the labels are {classes}.",
-            "Use the same names in both files.",
-        )
-    known: dict[str, int] = {}
-    for number, name in names.items():
-        known.setdefault(name, number)
-    for item in coco["annotations"]:
-        item["category_id"] = known[names[item["category_id"]]]
+        reason = f"{file} has annotations of {unknown}, but the labels are {classes}."
+        raise DataError(reason, "Use the same names in both files.")
+    # Categories of the same name become the first of them; a new label gets a new id.
+    known = {name: number for number, name in reversed(names.items())}
     unused = max([0, *names]) + 1
     ids = [known.get(name, unused + index) for index, name in enumerate(classes)]
+    for item in coco["annotations"]:
+        item["category_id"] = known[names[item["category_id"]]]
     pairs = zip(ids, classes, strict=True)
     coco["categories"] = [{"id": number, "name": name} for number, name in pairs]
     return ids
 
 
-def complete_annotations(coco: dict[str, Any]) -> None:
+def complete_annotations(coco: Node) -> None:
     """Adds what MMDetection needs of every object: an id, its area, its box and `iscrowd`.
 
     Raises:
@@ -61,7 +54,7 @@ def complete_annotations(coco: dict[str, Any]) -> None:
         item["id"] = number  # pycocotools takes an object with the id 0 for no match
 
 
-def measure_mask(item: dict[str, Any], image: dict[str, Any]) -> None:
+def measure_mask(item: Node, image: Node) -> None:
     """Sets the area and the box of an object from its mask: polygons, or RLE of either kind."""
     from pycocotools import mask as api
 
@@ -73,31 +66,21 @@ def measure_mask(item: dict[str, Any], image: dict[str, Any]) -> None:
     item.update(area=float(api.area(mask)), bbox=api.toBbox(mask).tolist())
 
 
-def has_rle(coco: dict[str, Any]) -> bool:
+def has_rle(coco: Node) -> bool:
     """Whether any mask is run-length encoded rather than drawn as polygons."""
-    return any(
-        isinstance(item.get("segmentation"), dict) for item in coco["annotations"]
-    )
+    masks = [item.get("segmentation") for item in coco["annotations"]]
+    return any(isinstance(mask, dict) for mask in masks)
 
 
-def dataset_of(
-    annotations: str, folder: str, classes: list[str], ids: list[int]
-) -> dict[str, Any]:
+def dataset_of(file: str, folder: str, classes: list[str], ids: list[int]) -> Node:
     """A data set for MMDetection: annotations, folder of the images, classes and their ids."""
-    return {
-        "type": "CocoDataset",
-        "ann_file": annotations,
-        "data_prefix": {"img": f"{folder}/"},
-        "metainfo": {"classes": classes, "category_ids": ids},
-    }
+    paths = {"ann_file": file, "data_prefix": {"img": f"{folder}/"}}
+    meta = {"classes": classes, "category_ids": ids}
+    return {"type": "CocoDataset", **paths, "metainfo": meta}
 
 
 def set_data(
-    cfg: dict[str, Any],
-    task: str,
-    datasets: dict[str, dict[str, Any]],
-    batch_size: int,
-    num_workers: int,
+    cfg: Node, task: str, datasets: dict[str, Node], options: TrainOptions
 ) -> None:
     """Puts the user's data sets in the place of COCO; the pipelines stay as they are.
 
@@ -107,31 +90,25 @@ def set_data(
     dataset = datasets["train"]
     for option, split in LOADERS.items():
         dataset = datasets.get(option, dataset)  # or else the one before stands in
-        loader = cfg[f"{split}_dataloader"]
         train = split == "train"
-        new = {**dataset, "test_mode": not train}
-        loader["dataset"] = in_place_of(loader["dataset"], new)
+        loader = cfg[f"{split}_dataloader"]
+        loader["dataset"] = in_place_of(loader["dataset"], dataset, test_mode=not train)
         loader["sampler"] = {"type": "DefaultSampler", "shuffle": train}
-        loader["batch_size"] = batch_size if train else 1
-        loader["num_workers"] = num_workers
-        loader["persistent_workers"] = num_workers > 0
+        loader["batch_size"] = int(options.batch_size) if train else 1
+        loader["num_workers"] = options.num_workers
+        loader["persistent_workers"] = options.num_workers > 0
+        metric = {"type": "CocoMetric", "ann_file": dataset["ann_file"]}
         if not train:
-            cfg[f"{split}_evaluator"] = {
-                "type": "CocoMetric",
-                "ann_file": dataset["ann_file"],
-                "metric": kinds,
-            }
+            cfg[f"{split}_evaluator"] = {**metric, "metric": kinds}
     if "valid" not in datasets:
         cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
 
 
-def in_place_of(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def in_place_of(old: Node, new: Node, test_mode: bool) -> Node:
     """A data set with the pipeline of the one that it replaces.
 
     Data sets that are repeated, balanced or joined become the one; a mix of images (mosaic) stays.
     """
     inner = next(part for part in each_dict(old) if "ann_file" in part)
-    new = {**new, "pipeline": inner["pipeline"]}
-    if old["type"] == "MultiImageMixDataset":
-        return {**old, "dataset": new}
-    return new
+    new = {**new, "test_mode": test_mode, "pipeline": inner["pipeline"]}
+    return {**old, "dataset": new} if old["type"] == "MultiImageMixDataset" else new

@@ -10,6 +10,7 @@ from cvtk.declare import Declared
 from cvtk.options import COMMANDS, command_options
 
 WIDTH = 88
+WIDTH_OF_AN_OPTION = 100  # an option is a line of a table, which is not wrapped
 INDENT = " " * 8
 TYPES = {int: "int", float: "float"}
 
@@ -59,7 +60,7 @@ def argument_call(declared: Declared, mode: str, parser: str) -> str:
     arguments = [*flags, *_value_arguments(declared, mode)]
     help_text = literal(help_of(declared, mode))
     one_line = f"({', '.join(arguments)}, help={help_text})"
-    if len(f"    {parser}.add_argument{one_line}") <= WIDTH:
+    if len(f"    {parser}.add_argument{one_line}") <= WIDTH_OF_AN_OPTION:
         return one_line
     return f"({', '.join(arguments)},\n{INDENT}help={help_text})"
 

@@ -1,21 +1,24 @@
-"""Writes a training script: the template, filled in, where no other file stands."""
+"""Writes a training script, and the recipe beside it: templates, filled in, where no other file stands."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvtk import __version__
 from cvtk.declare import Declared
-from cvtk.errors import CvtkError
-from cvtk.io import atomic_write, templates_folder
+from cvtk.errors import CvtkError, OptionError
+from cvtk.io import atomic_write, require_free, templates_folder
 from cvtk.options import DEFAULT_MODELS, command_options
 from cvtk.scripts.architecture import fitting_settings
 from cvtk.scripts.arguments import argument_blocks, literal, named_arguments
-from cvtk.scripts.source import module_source
+from cvtk.scripts.source import MODULES, RECIPE, module_source
 from cvtk.scripts.stamp import Stamp
+
+if TYPE_CHECKING:
+    import jinja2
 
 TITLES = {"segm": "Instance segmentation", "det": "Object detection"}
 
@@ -28,7 +31,7 @@ def create_script(
     vanilla: bool = False,
     force: bool = False,
 ) -> Path:
-    """Writes a training script.
+    """Writes a training script, and beside one without cvtk the recipe that it imports.
 
     Args:
         script: The file to write.
@@ -54,9 +57,36 @@ def create_script(
         model = found.name if found.listed else str(model)
         config = found.config
     text = render(path.name, task, model, vanilla=vanilla, config=config)
+    require_free(path, force=force)
+    if vanilla:
+        _write_recipe(recipe_beside(path), force=force)
     with atomic_write(path, force=force) as part:
         part.write_text(text, encoding="utf-8", errors="surrogateescape")
     return path
+
+
+def recipe_beside(script: Path) -> Path:
+    """The module that a script without cvtk imports.
+
+    Raises:
+        OptionError: The script itself has that name.
+    """
+    recipe = script.with_name(f"{RECIPE}.py")
+    if recipe == script:
+        raise OptionError(
+            f"--script {script}: this is the name of the module that the script imports.",
+            "Use another name.",
+        )
+    return recipe
+
+
+def _write_recipe(file: Path, *, force: bool) -> None:
+    """Writes the recipe; one that is already there as it should be serves several scripts."""
+    text = render_recipe()
+    if file.is_file() and file.read_bytes() == text.encode():
+        return
+    with atomic_write(file, force=force) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def render(
@@ -76,31 +106,44 @@ def render(
         vanilla: Whether the script does without cvtk.
         config: The architecture's file, which tells the settings that it has.
     """
-    import jinja2
-
     if task not in DEFAULT_MODELS:
         raise CvtkError(
             f"There is no task {task!r}.", "Use segm (masks and boxes) or det (boxes)."
         )
     model = model or DEFAULT_MODELS[task]
     mode = "vanilla" if vanilla else "helper"
-    environment = jinja2.Environment(
+    specific = {} if vanilla else _helper_parts(config)
+    return (
+        _environment()
+        .get_template(f"{mode}.py.j2")
+        .render(
+            title=TITLES[task],
+            name=name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else "script.py",
+            stamp=Stamp(__version__, task, mode, model).line(),
+            model=literal(model),
+            task=task,
+            argument_blocks=argument_blocks(mode),
+            **specific,
+        )
+    )
+
+
+def render_recipe() -> str:
+    """The text of the module that scripts without cvtk import: the recipe, as it is written here."""
+    template = _environment().get_template("recipe.py.j2")
+    return template.render(version=__version__, modules=MODULES, recipe=module_source)
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_folder()),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
-    )
-    specific = {"recipe": module_source} if vanilla else _helper_parts(config)
-    return environment.get_template(f"{mode}.py.j2").render(
-        title=TITLES[task],
-        name=name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else "script.py",
-        stamp=Stamp(__version__, task, mode, model).line(),
-        model=literal(model),
-        task=task,
-        argument_blocks=argument_blocks(mode),
-        **specific,
     )
 
 
