@@ -20,7 +20,9 @@ def load(script: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(script.stem, script)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(script.parent))  # where Python looks first when it runs a script
+    sys.path.insert(
+        0, str(script.parent)
+    )  # where Python looks first when it runs a script
     try:
         spec.loader.exec_module(module)
     finally:

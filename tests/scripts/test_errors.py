@@ -417,10 +417,10 @@ def test_vanilla_and_a_missing_image(vanilla, tmp_path):
 def test_a_mistake_in_the_vanilla_script_keeps_its_traceback(tmp_path, call, demo):
     script = create_script(tmp_path / "segm.py", "segm", MODEL, vanilla=True)
     text = script.read_text()
-    assert text.count('cfg["randomness"] = ') == 1
-    script.write_text(text.replace('cfg["randomness"] = ', 'cfg["random"]["a"] = '))
+    assert text.count('cfg["resume"] = ') == 1
+    script.write_text(text.replace('cfg["resume"] = ', 'cfg["resumed"]["a"] = '))
     data = ["--label", str(demo.label), "--train", str(demo.train), "--device", "cpu"]
-    with pytest.raises(KeyError, match="random"):
+    with pytest.raises(KeyError, match="resumed"):
         call(script, "train", *data, "--output_weights", "a.pth", "--weights", "none")
 
 
