@@ -5,8 +5,10 @@ behind. The same command with --resume must then end with all epochs and whole t
 from the demo's images at 64 pixels. Needs Linux or macOS.
 
     python benchmarks/interrupt.py [--rounds 20] [--seed 0] [--scripts helper vanilla]
+        [--signals Ctrl+C SIGTERM "kill -9"]
 
-Exit code 1 where anything of this does not hold; the end of that training's output is then shown.
+The helper script must also say "Stopped." where it can, and show no traceback. Exit code 1 where anything of this
+does not hold; the end of that training's output is then shown.
 """
 
 from __future__ import annotations
@@ -145,8 +147,12 @@ def one_round(
     problems = []
     if seconds > LIMIT:
         problems.append(f"it took {seconds:.1f} s to end, {left} processes stayed")
-    if "Traceback" in training.log.read_text() and training.command[1] == "helper.py":
-        problems.append("a traceback")
+    said = training.log.read_text()
+    if training.command[1] == "helper.py":
+        if "Traceback" in said:
+            problems.append("a traceback")
+        if seconds and number != signal.SIGKILL and "Stopped." not in said:
+            problems.append('no "Stopped."')
     code = training.start("--resume").wait()
     problem = f"--resume ended with {code}" if code else training.problem()
     if problem:
@@ -173,7 +179,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scripts", nargs="+", default=["helper", "vanilla"])
+    parser.add_argument("--signals", nargs="+", default=list(SIGNALS), choices=SIGNALS)
     options = parser.parse_args()
+    # A shell's background job ignores Ctrl+C, and its trainings would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     generator = random.Random(options.seed)
     rows: dict[tuple[str, str], Row] = {}
     failures = []
@@ -184,7 +193,8 @@ def main() -> None:
             script = folder / f"{mode}.py"
             create_script(script, "det", MODEL, vanilla=mode == "vanilla")
             whole = unbroken_seconds(folder, mode, data)
-            for label, number in SIGNALS.items():
+            for label in options.signals:
+                number = SIGNALS[label]
                 row = rows.setdefault((mode, label), Row())
                 for count in range(options.rounds):
                     moment = generator.uniform(0, 0.9 * whole)
@@ -195,6 +205,7 @@ def main() -> None:
                         failures.append(
                             f"{mode}, {label} after {moment:.1f} of {whole:.1f} s: {problem}\n{end}"
                         )
+                        print(failures[-1], file=sys.stderr, flush=True)
     print_table(rows)
     if failures:
         sys.exit("\n\n".join(failures))
