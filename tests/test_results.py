@@ -188,7 +188,7 @@ def test_save_names_the_file_after_the_image_and_overwrites_nothing(result, tmp_
         "photo.png",
     ]
     for save in (result.save_to_img, result.save_to_json):
-        with pytest.raises(FileError, match=r"exists already.*--force"):
+        with pytest.raises(FileError, match=r"exists already.*force=True"):
             save(out)
         save(out, force=True)
     before = result.path.read_bytes()

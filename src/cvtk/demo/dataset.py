@@ -179,7 +179,7 @@ def require_room(folder: Path, names: Iterable[str], *, force: bool) -> None:
     if present and not force:
         raise FileError(
             f"{folder} already holds {', '.join(present)}.",
-            "Choose another folder (--output), or add --force.",
+            "Choose another folder, or use force=True to replace them.",
         )
     for name in present:
         if name in SPLITS and not _is_made_up(folder / name):

@@ -27,7 +27,7 @@ def run(main: Callable[[], None], script: str = "") -> None:
     try:
         main()
     except CvtkError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {error.on_command_line()}")
     except OSError as error:
         sys.exit(f"Error: {_system_error(error)}")
     except KeyboardInterrupt:
