@@ -10,7 +10,9 @@ from cvtk.errors import CvtkError, FileError
 from cvtk.io import atomic_folder, require_free
 
 
-@pytest.mark.parametrize("way", [require_free, lambda path: atomic_folder(path).__enter__()])
+@pytest.mark.parametrize(
+    "way", [require_free, lambda path: atomic_folder(path).__enter__()]
+)
 def test_each_user_is_told_the_option_as_they_write_it(way, tmp_path):
     taken = tmp_path / "force=True"  # a name stays as it is
     if way is require_free:

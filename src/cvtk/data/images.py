@@ -166,7 +166,8 @@ def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) 
     form = Image.registered_extensions().get(path.suffix.lower())
     if form not in Image.SAVE:
         raise FileError(
-            f"{path} does not end like an image that can be written.", "Use .png or .jpg."
+            f"{path} does not end like an image that can be written.",
+            "Use .png or .jpg.",
         )
     with atomic_write(path, force=force) as part:
         buffer = io.BytesIO()
