@@ -48,6 +48,7 @@ class Training:
         self.folder = folder
         self.name = name
         self.log = folder / f"{name}.log"
+        self.weights = folder / f"{name}.pth"
         self.command = [
             *(sys.executable, f"{mode}.py", "train", "--output_weights", f"{name}.pth"),
             *("--label", str(data.label), "--train", str(data.train)),
@@ -81,7 +82,7 @@ class Training:
                 return f"{file.name} has {table[column].tolist()}"
             if table.isna().any(axis=None):
                 return f"{file.name} has gaps"
-        read_weights(self.folder / f"{self.name}.pth")
+        read_weights(self.weights)
         return ""
 
 
@@ -151,7 +152,8 @@ def one_round(
     if training.command[1] == "helper.py":
         if "Traceback" in said:
             problems.append("a traceback")
-        if seconds and number != signal.SIGKILL and "Stopped." not in said:
+        told = "Stopped." in said or training.weights.is_file()  # too late to stop
+        if seconds and number != signal.SIGKILL and not told:
             problems.append('no "Stopped."')
     code = training.start("--resume").wait()
     problem = f"--resume ended with {code}" if code else training.problem()

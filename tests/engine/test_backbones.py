@@ -38,11 +38,14 @@ def test_an_architecture_without_a_backbone_is_told():
 
 @pytest.mark.parametrize(
     ("name", "can"),
-    [("ResNet", True), ("ResNeXt", True), ("CSPNeXt", True), ("MobileNetV2", True)]
-    + [
+    [
+        ("ResNet", True),
+        ("ResNeXt", True),
+        ("CSPNeXt", True),
+        ("MobileNetV2", True),
+        ("EfficientNet", True),
         ("HRNet", False),
         ("SSDVGG", False),
-        ("EfficientNet", True),
         ("HourglassNet", False),
     ],
 )

@@ -37,9 +37,10 @@ def require_frozen_stages(model: dict[str, Any]) -> None:
 def takes(kind: type[Any], argument: str) -> bool:
     """Whether a class takes an argument, by itself or by handing it on to its base."""
     for base in kind.__mro__:
-        if "__init__" not in vars(base):
+        constructor = vars(base).get("__init__")
+        if constructor is None:
             continue
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(constructor).parameters
         if argument in parameters:
             return True
         if not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
