@@ -9,8 +9,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-AGAIN = 2.0  # seconds
-IMPORTS = 2.0  # seconds
+AGAIN = 1.5  # seconds
+IMPORTS = 1.5  # seconds
 MOMENT = 0.1  # seconds
 
 
@@ -18,8 +18,8 @@ class Stop:
     """Raises KeyboardInterrupt where the user or the system wants the program to end.
 
     Python swallows one that comes in a `__del__`, MMEngine makes a SyntaxError of one that comes as it lays out a
-    configuration, and PyTorch aborts where one comes as it is imported. So an import is waited for, two seconds at
-    most, and what was raised is raised again every two seconds until the block is left.
+    configuration, and PyTorch aborts where one comes as it is imported. So an import is waited for, for a
+    moment, and what was raised is raised again until the block is left.
 
     Attributes:
         asked: Whether the program shall end.
