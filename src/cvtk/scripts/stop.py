@@ -28,6 +28,7 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
         self._since = 0.0
+        self._over = False
         self._process = os.getpid()
         self._again: threading.Timer | None = None
         self._before: dict[signal.Signals, Any] = {}
@@ -46,20 +47,29 @@ class Stop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._over = True
+        self._forget_timer()
         for number, before in self._before.items():
             signal.signal(number, before)
+
+    def _forget_timer(self) -> None:
         if self._again is not None:
             self._again.cancel()
+            self._again.join()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a worker, which has its own end
             raise KeyboardInterrupt
+        if self._over:  # it came as the block was left
+            return
+        self._forget_timer()
         if not self.asked:
             self.asked, self._since = True, time.monotonic()
         waits = is_importing(frame) and time.monotonic() - self._since < IMPORTS
-        self._again = threading.Timer(MOMENT if waits else AGAIN, send, [number])
-        self._again.daemon = True
-        self._again.start()
+        timer = threading.Timer(MOMENT if waits else AGAIN, send, [number])
+        timer.daemon = True
+        timer.start()
+        self._again = timer
         if not waits:
             raise KeyboardInterrupt
 
