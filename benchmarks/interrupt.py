@@ -5,8 +5,10 @@ behind. The same command with --resume must then end with all epochs and whole t
 from the demo's images at 64 pixels. Needs Linux or macOS.
 
     python benchmarks/interrupt.py [--rounds 20] [--seed 0] [--scripts helper vanilla]
+        [--signals Ctrl+C SIGTERM "kill -9"]
 
-Exit code 1 where anything of this does not hold; the end of that training's output is then shown.
+The helper script must also say "Stopped." where it can, and show no traceback. Exit code 1 where anything of this
+does not hold; the end of that training's output is then shown.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Training:
         self.folder = folder
         self.name = name
         self.log = folder / f"{name}.log"
+        self.weights = folder / f"{name}.pth"
         self.command = [
             *(sys.executable, f"{mode}.py", "train", "--output_weights", f"{name}.pth"),
             *("--label", str(data.label), "--train", str(data.train)),
@@ -79,7 +82,7 @@ class Training:
                 return f"{file.name} has {table[column].tolist()}"
             if table.isna().any(axis=None):
                 return f"{file.name} has gaps"
-        read_weights(self.folder / f"{self.name}.pth")
+        read_weights(self.weights)
         return ""
 
 
@@ -87,9 +90,8 @@ class Training:
 class Row:
     """What the rounds of one script and one signal showed."""
 
-    rounds: int = 0
+    seconds: list[float] = field(default_factory=list)  # of each stopped training
     too_late: int = 0
-    seconds: list[float] = field(default_factory=list)
     left: int = 0
     resumed: int = 0
 
@@ -130,23 +132,27 @@ def one_round(
     training: Training, number: signal.Signals, moment: float, row: Row
 ) -> str:
     """Stops one training after `moment` seconds, and goes on with it; what went wrong."""
-    row.rounds += 1
     process = training.start()
     try:
-        process.wait(moment)
+        code = process.wait(moment)
         row.too_late += 1
-        seconds = 0.0
+        return f"it ended by itself with {code}" if code else training.problem()
     except subprocess.TimeoutExpired:
         seconds = stop(process, number)
-        row.seconds.append(seconds)
     finally:
         left = clear(process)
+    row.seconds.append(seconds)
     row.left += left
     problems = []
     if seconds > LIMIT:
         problems.append(f"it took {seconds:.1f} s to end, {left} processes stayed")
-    if "Traceback" in training.log.read_text() and training.command[1] == "helper.py":
-        problems.append("a traceback")
+    said = training.log.read_text()
+    if training.command[1] == "helper.py":
+        if "Traceback" in said:
+            problems.append("a traceback")
+        told = "Stopped." in said or training.weights.is_file()  # too late to stop
+        if number != signal.SIGKILL and not told:
+            problems.append('no "Stopped."')
     code = training.start("--resume").wait()
     problem = f"--resume ended with {code}" if code else training.problem()
     if problem:
@@ -173,7 +179,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scripts", nargs="+", default=["helper", "vanilla"])
+    parser.add_argument("--signals", nargs="+", default=list(SIGNALS), choices=SIGNALS)
     options = parser.parse_args()
+    # A shell's background job ignores Ctrl+C, and its trainings would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     generator = random.Random(options.seed)
     rows: dict[tuple[str, str], Row] = {}
     failures = []
@@ -184,17 +193,24 @@ def main() -> None:
             script = folder / f"{mode}.py"
             create_script(script, "det", MODEL, vanilla=mode == "vanilla")
             whole = unbroken_seconds(folder, mode, data)
-            for label, number in SIGNALS.items():
+            for label in options.signals:
+                number = SIGNALS[label]
                 row = rows.setdefault((mode, label), Row())
-                for count in range(options.rounds):
+                for count in range(5 * options.rounds):
+                    if len(row.seconds) == options.rounds:
+                        break
+                    late = row.too_late
                     moment = generator.uniform(0, 0.9 * whole)
                     training = Training(folder, mode, f"{mode}-{number}-{count}", data)
                     problem = one_round(training, number, moment, row)
+                    if row.too_late > late:
+                        whole = moment  # so long it does not take any more
                     if problem:
                         end = training.log.read_text()[-1500:]
                         failures.append(
                             f"{mode}, {label} after {moment:.1f} of {whole:.1f} s: {problem}\n{end}"
                         )
+                        print(failures[-1], file=sys.stderr, flush=True)
     print_table(rows)
     if failures:
         sys.exit("\n\n".join(failures))
@@ -203,13 +219,13 @@ def main() -> None:
 def print_table(rows: dict[tuple[str, str], Row]) -> None:
     """Prints what was found, a row per script and signal."""
     print(
-        f"{'script':<9}{'signal':<9}{'rounds':>7}{'ended before':>14}"
+        f"{'script':<9}{'signal':<9}{'stopped':>8}{'ended before':>14}"
         f"{'seconds to end, most':>22}{'processes left':>16}{'resumed whole':>15}"
     )
     for (mode, label), row in rows.items():
         most = f"{max(row.seconds):.1f}" if row.seconds else "-"
         print(
-            f"{mode:<9}{label:<9}{row.rounds:>7}{row.too_late:>14}"
+            f"{mode:<9}{label:<9}{len(row.seconds):>8}{row.too_late:>14}"
             f"{most:>22}{row.left:>16}{row.resumed:>15}"
         )
     print(f"\nLimit: {LIMIT:.0f} seconds to end, no process left, all resumed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -74,6 +75,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
     """4, 3 and 3 images of 128 x 96 pixels; read only. Of each split the first has a crowd, the last is empty."""
     folder: Path = tmp_path_factory.mktemp("demo data")
     return make_demo(folder, images=(4, 3, 3), size=(128, 96), seed=1)
+
+
+@pytest.fixture
+def full_disk():
+    """Gives a context in which no file grows beyond some bytes: what does is cut there, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="needs Linux or macOS")
+
+    @contextlib.contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

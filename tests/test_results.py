@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,13 +188,31 @@ def test_save_names_the_file_after_the_image_and_overwrites_nothing(result, tmp_
         "photo.png",
     ]
     for save in (result.save_to_img, result.save_to_json):
-        with pytest.raises(FileError, match=r"exists already.*--force"):
+        with pytest.raises(FileError, match=r"exists already.*force=True"):
             save(out)
         save(out, force=True)
     before = result.path.read_bytes()
     with pytest.raises(FileError, match="is the image itself"):
         result.save_to_img(result.path.parent, force=True)
     assert result.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["drawn.jpg", "drawn.png", "drawn.webp", "drawn.json"])
+def test_a_full_disk_leaves_no_half_file(name, result, tmp_path, full_disk):
+    save = result.save_to_json if name.endswith("json") else result.save_to_img
+    size = save(tmp_path / name).stat().st_size
+    for room in (0, size // 2, size - 1):
+        with full_disk(room), pytest.raises(FileError, match=r"cannot be written"):
+            save(tmp_path / "out" / name)
+        assert list((tmp_path / "out").iterdir()) == []
+    with full_disk(size):
+        save(tmp_path / "out" / name)
+
+
+def test_an_image_is_only_written_as_one(result, tmp_path):
+    named = replace(result, name="photo.dat")
+    with pytest.raises(FileError, match=r"photo\.dat does not end like an image"):
+        named.save_to_img(tmp_path / "out")
 
 
 def test_images_of_one_name_are_told_apart_by_their_folders(result, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,13 +13,19 @@ class CvtkError(Exception):
 
     Args:
         message: What is wrong, naming the file and the item.
-        remedy: What to do about it, a full sentence; shown after the message.
+        remedy: What to do about it, a full sentence; shown after the message. An option that is switched on is
+            written as in Python, `force=True`.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
         self.message = printable(message)
         self.remedy = printable(remedy)
         super().__init__(f"{self.message} {self.remedy}".strip())
+
+    def on_command_line(self) -> str:
+        """The text for users of commands and scripts, who write `--force` for `force=True`."""
+        remedy = re.sub(r"\b([a-z_]+)=True\b", r"--\1", self.remedy)
+        return f"{self.message} {remedy}".strip()
 
 
 class FileError(CvtkError):

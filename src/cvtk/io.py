@@ -110,7 +110,7 @@ def require_free(path: Path, *, force: bool = False) -> None:
     if not force:
         raise FileError(
             f"{path} exists already.",
-            "Choose another name, or use --force (force=True in Python) to replace it.",
+            "Choose another name, or use force=True to replace it.",
         )
 
 
@@ -160,7 +160,7 @@ def atomic_folder(folder: Path, *, force: bool = False) -> Iterator[Path]:
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise FileError(
             f"{folder} exists already and is not empty.",
-            "Choose another name, or use --force (force=True in Python) to replace its files.",
+            "Choose another name, or use force=True to replace its files.",
         )
     part = folder.with_name(f".{folder.name[:100]}-{os.getpid()}")
     try:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvtk.data.images import read_image
+from cvtk.data.images import read_image, write_image
 from cvtk.errors import CvtkError, FileError
 from cvtk.io import CocoRLE, atomic_write, decode_mask
 from cvtk.log import for_console
@@ -282,9 +282,7 @@ class Result:
         path = _target(target, self.name, Image.registered_extensions())
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise FileError(f"{path} is the image itself.", "Choose another folder.")
-        picture = self.draw()
-        with atomic_write(path, force=force) as part:
-            picture.save(part, quality=92)
+        write_image(self.draw(), path, force=force, quality=92)
         return path
 
     def save_to_json(self, target: Path | str, *, force: bool = False) -> Path:

@@ -85,7 +85,7 @@ def test_nothing_is_overwritten_without_force(tmp_path):
     make_demo(tmp_path, images=(1, 1, 1), size=(64, 48))
     before = (tmp_path / "train" / "segm.json").read_text()
     with pytest.raises(
-        FileError, match=r"already holds label\.txt, train, valid, test.*--force"
+        FileError, match=r"already holds label\.txt, train, valid, test.*force=True"
     ):
         make_demo(tmp_path, images=(1, 1, 1), size=(64, 48), seed=9)
     assert (tmp_path / "train" / "segm.json").read_text() == before

@@ -34,7 +34,7 @@ def test_the_whole_demo_on_a_few_small_images(tmp_path, capfd):
     with Image.open(outputs / "pictures.png") as sheet:
         assert sheet.size == (2 * 320 + 6, 240), "the two pictures after the first"
     with pytest.raises(
-        FileError, match=r"already holds label\.txt, .*outputs.*--force"
+        FileError, match=r"already holds label\.txt, .*outputs.*force=True"
     ):
         run_demo(tmp_path / "fruit")
     assert "Traceback" not in capfd.readouterr().err

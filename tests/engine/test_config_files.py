@@ -119,7 +119,7 @@ def test_what_would_run_is_refused_with_its_line(line, tmp_path):
     with pytest.raises(ModelError, match=HOSTILE[line]) as error:
         read_config(file)
     text = str(error.value)
-    assert f"{file}, line 3: " in text and "--trust_weights" in text
+    assert f"{file}, line 3: " in text and "trust_weights=True" in text
     assert "\n" not in text and not target.exists()
 
 
@@ -129,7 +129,7 @@ def test_what_would_run_is_refused_with_its_line(line, tmp_path):
 def test_what_no_package_registers_is_refused(kind, tmp_path):
     # MMPretrain's FeatureExtractor would read its `model` as a configuration, and run it.
     (tmp_path / "a.py").write_text(f"model = dict(type='{kind}', model='evil.py')\n")
-    with pytest.raises(ModelError, match=f"would call {kind}.*--trust_weights"):
+    with pytest.raises(ModelError, match=f"would call {kind}.*trust_weights=True"):
         read_config(tmp_path / "a.py")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import socket
@@ -15,6 +16,7 @@ pytest.importorskip("mmengine", reason="needs MMEngine")
 
 import torch
 
+from cvtk.engine import downloads
 from cvtk.engine.downloads import cache_name, fetched
 from cvtk.errors import ModelError
 
@@ -109,6 +111,44 @@ def test_a_server_that_says_nothing_is_not_waited_for(after_headers, server):
     start = time.monotonic()
     refused(f"{server.address}/a.pth", "timed out", timeout=0.2)
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("where", ["headers", "content", "chunk"])
+def test_a_server_that_trickles_is_not_waited_for(where, server):
+    """A byte now and then keeps every call that reads waiting."""
+
+    def answer(request):
+        start = b"HTTP/1.1 200 OK\r\n"
+        if where == "content":
+            start += b"Content-Length: 5000\r\n\r\n"
+        if where == "chunk":
+            start += b"Transfer-Encoding: chunked\r\n\r\n1;"
+        with contextlib.suppress(OSError):
+            for byte in start + b"x" * 200:
+                request.connection.sendall(bytes([byte]))
+                time.sleep(0.02)
+
+    server.answer = answer
+    start = time.monotonic()
+    refused(f"{server.address}/a.pth", "too slow", timeout=2, window=0.5)
+    assert time.monotonic() - start < 3
+
+
+def test_a_slow_server_is_waited_for(server, monkeypatch):
+    content = weights(1) * 100
+    monkeypatch.setattr(downloads, "LEAST", 1000)
+
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        for number in range(0, len(content), 20_000):
+            request.wfile.write(content[number : number + 20_000])
+            time.sleep(0.1)
+
+    server.answer = answer
+    file = fetched(f"{server.address}/a.pth", window=0.3)
+    assert file.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_weights_that_are_cut_off_are_told(length, weights):
 def test_code_in_weights_does_not_run(weights, trained, bomb):
     trap, target = bomb
     torch.save({"state_dict": trained[1], "meta": trap}, weights)
-    refused(weights, r"mkdir.*--trust_weights")
+    refused(weights, r"mkdir.*trust_weights=True")
     assert not target.exists()
 
 

@@ -156,7 +156,7 @@ def test_code_in_a_checkpoint_does_not_run(workspace, bomb):
         train(workspace, 3, file)  # if it is named nevertheless
     assert not target.exists()
     (workspace / "epoch_1.pth").unlink()
-    with pytest.raises(ModelError, match="--force"):
+    with pytest.raises(ModelError, match="force=True"):
         newest_checkpoint(workspace)
 
 
@@ -167,7 +167,7 @@ def refused(match, *arguments, **more):
     with pytest.raises(ModelError, match=match) as error:
         train(*arguments, **more)
     text = str(error.value)
-    assert "epoch_2.pth" in text and "--force" in text and "\n" not in text
+    assert "epoch_2.pth" in text and "force=True" in text and "\n" not in text
 
 
 def test_a_checkpoint_for_other_classes_is_refused(workspace):

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+from cvtk.cli import main
 from cvtk.engine.survivors import survivors
+from cvtk.errors import OptionError
 
 SQUARE = [100.0, 100, 180, 100, 180, 160, 100, 160]
 
@@ -73,3 +76,63 @@ def test_an_image_that_cannot_be_opened_is_told(tmp_path):
     found = survivors(file, "mask-rcnn_r50_fpn_1x_coco")
     (reason,) = found["classes"]["leaf"]["lost"]
     assert reason.startswith("stops the pipeline (FileNotFoundError")
+
+
+SMALL = [100.0, 100, 104, 100, 104, 103, 100, 103]
+
+
+@pytest.mark.parametrize(
+    "model", ["mask-rcnn_r50_fpn_1x_coco", "rtmdet-ins_tiny_8xb32-300e_coco"]
+)
+def test_objects_vanish_at_a_small_size(model, tmp_path):
+    # In a picture of 320 x 240 that becomes 42 x 32 (or 32 x 24) pixels, 4 x 3 become 0.5 x 0.4.
+    file = make(
+        tmp_path,
+        {"segmentation": [SQUARE]},
+        {"segmentation": [SMALL], "bbox": [100, 100, 4, 3], "area": 12},
+    )
+    for size, kept in ((None, 2), (640, 2), (32, 1)):
+        found = survivors(file, model, image_size=size)
+        assert found["image_size"] == size
+        assert found["classes"]["leaf"]["kept"] == kept
+    assert found["classes"]["leaf"]["lost"] == {
+        "too small once the image is resized": 1
+    }
+
+
+def test_a_size_that_is_drawn_is_that_of_the_test_images(tmp_path):
+    # RTMDet learns from images of half to twice their size: the same set is told the same each time.
+    box = [100, 100, 1.2, 1.2]
+    file = make(tmp_path, {"segmentation": [SQUARE], "bbox": box})
+    found = [
+        survivors(file, "rtmdet-ins_tiny_8xb32-300e_coco", image_size=320)
+        for _ in range(5)
+    ]
+    assert "RandomResize" in found[0]["left_out"]
+    assert found == [found[0]] * 5
+
+
+def test_an_architecture_that_does_not_resize_has_no_size(tmp_path):
+    file = make(tmp_path, {"segmentation": [SQUARE]})
+    with pytest.raises(OptionError, match="takes images as large as they are"):
+        survivors(file, "centernet_r18_8xb16-crop512-140e_coco", image_size=320)
+
+
+def test_check_says_what_is_too_small(tmp_path):
+    file = make(
+        tmp_path,
+        {"segmentation": [SQUARE]},
+        {"segmentation": [SMALL], "bbox": [100, 100, 4, 3], "area": 12},
+    )
+    words = ["data", "check", str(file), "--output", str(tmp_path / "report")]
+    model = ["--model", "mask-rcnn_r50_fpn_1x_coco"]
+    said = CliRunner().invoke(main, [*words, *model, "--image_size", "32"]).output
+    assert "at --image_size 32 sees of 1 images" in said
+    assert "leaf: 1 of 2 reach the loss (1 too small once the image is resized)" in said
+    written = json.loads(
+        (tmp_path / "report" / "check_dataset_result.json").read_text()
+    )
+    assert written["survivors"]["image_size"] == 32
+    for wrong in ([*model, "--image_size", "5"], ["--image_size", "64"]):
+        done = CliRunner().invoke(main, [*words, *wrong])
+        assert done.exit_code == 2 and "--image_size" in done.output

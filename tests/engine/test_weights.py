@@ -101,7 +101,9 @@ def test_code_in_weights_does_not_run(how, saved, bomb, tmp_path):
     else:
         file = saved(content, _use_new_zipfile_serialization=how == "torch")
     text = refused(file, r"a\.pth was not loaded")
-    assert "mkdir" in text and "--trust_weights" in text, "it says what would have run"
+    assert "mkdir" in text and "trust_weights=True" in text, (
+        "it says what would have run"
+    )
     assert not target.exists()
     pickle.loads(pickle.dumps(content))
     assert target.exists(), "or this test shows nothing"

@@ -133,7 +133,7 @@ def test_a_stopped_training_is_named(options, workspace):
     with pytest.raises(FileError) as error, opened_workspace(options()):
         pass
     assert "was stopped after epoch 10" in str(error.value)
-    assert "--resume" in str(error.value) and "--force" in str(error.value)
+    assert "resume=True" in str(error.value) and "force=True" in str(error.value)
     assert names(workspace) == {MARK, "epoch_2.pth", "epoch_10.pth", "last_checkpoint"}
 
 
@@ -195,7 +195,7 @@ def test_a_training_from_before_there_was_a_mark_is_resumed(options, workspace):
 
 def test_weights_that_exist_are_kept_unless_forced(options, tmp_path):
     (tmp_path / "a.pth").write_text("mine")
-    refused(options(), r"a\.pth exists already.*--force")
+    refused(options(), r"a\.pth exists already.*force=True")
     assert not (tmp_path / "a").exists()
     with opened_workspace(options(force=True)):
         pass
@@ -242,7 +242,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(workspace):
 def test_what_is_no_checkpoint_is_passed_over(content, workspace):
     workspace.mkdir()
     torch.save(content, workspace / "epoch_2.pth")
-    with pytest.raises(ModelError, match=r"no checkpoint.*--force"):
+    with pytest.raises(ModelError, match=r"no checkpoint.*force=True"):
         newest_checkpoint(workspace)
     checkpoint(workspace / "epoch_1.pth")
     assert newest_checkpoint(workspace) == workspace / "epoch_1.pth"

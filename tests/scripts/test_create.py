@@ -228,7 +228,7 @@ def test_any_text_is_safe(model, name):
 def test_a_script_that_exists_is_kept_unless_forced(tmp_path):
     script = tmp_path / "segm.py"
     script.write_text("mine\n")
-    with pytest.raises(FileError, match=r"segm\.py.*exists.*--force"):
+    with pytest.raises(FileError, match=r"segm\.py.*exists.*force=True"):
         create_script(script, "segm")
     assert script.read_text() == "mine\n"
     create_script(script, "segm", force=True)

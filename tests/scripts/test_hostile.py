@@ -21,8 +21,8 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 from hostile_attacks import OF, is_possible
 from hostile_cases import MODES, Scripts, options_of, small_process
 
-# CVTK_EXAMPLES=5000 searches for hours where the default takes a minute.
-COUNT = int(os.environ.get("CVTK_EXAMPLES", "100"))
+# CVTK_EXAMPLES=5000 searches for an hour where the default takes a minute or two.
+COUNT = int(os.environ.get("CVTK_EXAMPLES", "300"))
 quick = settings(
     max_examples=COUNT,
     deadline=None,

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cvtk.errors import FileError
 from cvtk.visual.curves import (
     best_row,
     plot_losses,
@@ -238,3 +239,15 @@ def test_another_backend_and_no_docstrings_do_no_harm(tmp_path, backend):
     assert (tmp_path / "a b.train_stats.valid.txt").read_bytes() == before
     with Image.open(tmp_path / "a b.train_stats.valid.png") as plot:
         assert plot.format == "PNG"
+
+
+def test_a_full_disk_leaves_no_half_plot(tmp_path, full_disk):
+    folder = write(tmp_path, step(1, 1, 4.0), validation(1, **SCORES))
+    for split in ("train", "valid"):
+        plot = folder / f"a b.train_stats.{split}.png"
+        room = plot.stat().st_size - 1
+        plot.unlink()
+        with full_disk(room), pytest.raises(FileError, match=r"cannot be written"):
+            write_training_stats(folder / "a b", ["bbox", "segm"])
+        assert not plot.exists()
+        write_training_stats(folder / "a b", ["bbox", "segm"])

@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
             if ctx.params.get("debug") or reader_has_gone:
                 raise  # click ends quietly where `cvtk models | head` has seen enough
             label = click.style("Error:", fg="red", bold=True)
-            click.echo(f"{label} {_for_user(error)}", err=True)
+            click.echo(f"{label} {_for_user(error).on_command_line()}", err=True)
             ctx.exit(1)
 
 

@@ -159,13 +159,19 @@ def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) 
         **options: As for Pillow's `save`.
 
     Raises:
-        FileError: The file exists, or cannot be written.
+        FileError: The file exists, cannot be written, or its suffix is not one that Pillow writes.
     """
     from PIL import Image
 
-    buffer = io.BytesIO()
-    image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form not in Image.SAVE:
+        raise FileError(
+            f"{path} does not end like an image that can be written.",
+            "Use .png or .jpg.",
+        )
     with atomic_write(path, force=force) as part:
+        buffer = io.BytesIO()
+        image.save(buffer, form, **options)
         part.write_bytes(buffer.getvalue())
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.contours import trace
+from cvtk.data.images import write_image
 from cvtk.demo.scenes import CLASSES, make_scene
 from cvtk.errors import FileError
 from cvtk.io import encode_mask, read_text
@@ -103,7 +104,7 @@ def _make_split(
         fruit = 0 if empty else int(rng.integers(4, 9))
         photo, items = make_scene(rng, size, fruit=fruit, crowd=number == 1)
         file_name = f"images/{name}_{number:03d}.jpg"
-        photo.save(folder / name / file_name, quality=92)
+        write_image(photo, folder / name / file_name, quality=92)
         document["images"].append(
             {"id": number, "file_name": file_name, "width": size[0], "height": size[1]}
         )
@@ -178,7 +179,7 @@ def require_room(folder: Path, names: Iterable[str], *, force: bool) -> None:
     if present and not force:
         raise FileError(
             f"{folder} already holds {', '.join(present)}.",
-            "Choose another folder (--output), or add --force.",
+            "Choose another folder, or use force=True to replace them.",
         )
     for name in present:
         if name in SPLITS and not _is_made_up(folder / name):

@@ -14,10 +14,10 @@ from typing import Any
 
 from PIL import Image
 
+from cvtk.data.images import write_image
 from cvtk.demo.dataset import PARTS, DemoFiles, make_demo, require_room
 from cvtk.demo.scenes import CLASSES
 from cvtk.errors import CvtkError, InstallError
-from cvtk.io import atomic_write
 
 # What five minutes on two cores allow, and what it takes to learn three kinds of fruit from nothing.
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
@@ -176,6 +176,5 @@ def contact_sheet(pictures: list[Path], target: Path, columns: int = 3) -> Path:
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         sheet.paste(image, (column * (width + gap), row * (height + gap)))
-    with atomic_write(target, force=True) as part:
-        sheet.save(part)
+    write_image(sheet, target, force=True)
     return target

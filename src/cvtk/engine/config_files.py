@@ -35,7 +35,7 @@ FAILURES = (
     *(SyntaxError, LookupError, TypeError, ValueError, AttributeError),
     *(OSError, ImportError, RecursionError, MemoryError),
 )
-REMEDY = "If you trust who made it: --trust_weights."
+REMEDY = "If you trust who made it: trust_weights=True."
 
 
 class _NotPlain(Exception):

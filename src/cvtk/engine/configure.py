@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import replace
 from typing import Any
 
+from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.training_data import TrainingData
@@ -55,6 +56,8 @@ def configure(
         options = replace(options, batch_size=batch_size)
         logger.info(f"Batches of {batch_size} images.")
     own = Config.fromfile(spec.config, import_custom_modules=False).to_dict()
+    if options.frozen_stages is not None:
+        require_frozen_stages(own["model"])
     for note in apply_quirks(own, device):
         logger.info(note)
     cfg = keep_runner_keys(own)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import queue
 import re
+import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeAlias
 
 from cvtk.engine.weights import UntrustedError, load_file
 from cvtk.errors import ModelError, one_line
@@ -21,17 +24,26 @@ from cvtk.io import atomic_write, is_file
 from cvtk.log import console, logger
 
 TIMEOUT = 30.0  # seconds that a server may say nothing
+WINDOW = 60.0  # seconds in which it must send at least `LEAST`
+LEAST = (
+    2**16
+)  # bytes: a kibibyte per second, which would take a day for the smallest weights
 PART = 2**20  # bytes
+PATIENCE = 600.0  # seconds that a full disk or a suspended program may keep what has arrived waiting
 REMEDY = "Use --weights FILE, or --weights none to train from scratch."
 
+Arrived: TypeAlias = "queue.Queue[int | bytes | Exception]"
+"""What a server sends: how many bytes it announces (0: it does not say), parts, and an empty one or an error."""
 
-def fetched(url: str, timeout: float = TIMEOUT) -> Path:
+
+def fetched(url: str, timeout: float = TIMEOUT, window: float = WINDOW) -> Path:
     """The file that lies at an address, downloaded where it is not in the cache or is damaged there.
 
     Args:
         url: Of weights. Where its name ends in the start of a SHA-256, as PyTorch's and MMDetection's do, the
             content is compared with it.
         timeout: Seconds that the server may say nothing.
+        window: Seconds in which it must send at least 64 KiB.
 
     Raises:
         ModelError: It could not be downloaded whole.
@@ -44,7 +56,7 @@ def fetched(url: str, timeout: float = TIMEOUT) -> Path:
         return plain
     if not (is_file(file) and _is_whole(file, url)):
         with atomic_write(file, force=True) as part:
-            _download(url, part, timeout)
+            _download(url, part, timeout, window)
     return file
 
 
@@ -104,20 +116,19 @@ def _sha256(file: Path) -> str:
     return found.hexdigest()
 
 
-def _download(url: str, file: Path, timeout: float) -> None:
+def _download(url: str, file: Path, timeout: float, window: float) -> None:
     """Writes what lies at an address to a file.
 
     Raises:
         ModelError: It is not there, not whole, or not what its name says.
     """
     logger.info(f"Downloads {url}")
+    arrived: Arrived = queue.Queue(maxsize=16)
+    # In a thread, since one byte now and then keeps any call of http.client waiting, even for the headers.
+    arguments = (url, timeout, arrived)
+    threading.Thread(target=_receive, args=arguments, daemon=True).start()
     try:
-        with (
-            urllib.request.urlopen(url, timeout=timeout) as response,
-            file.open("wb") as stream,
-        ):
-            expected = int(response.headers.get("Content-Length") or 0)
-            received = _copy(response, stream, expected)
+        expected, received = _write(_in_time(arrived, window), file)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ModelError(
             f"{url} was not downloaded ({one_line(error)}).", REMEDY
@@ -130,15 +141,59 @@ def _download(url: str, file: Path, timeout: float) -> None:
         raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)
 
 
-def _copy(response: Any, stream: BinaryIO, expected: int) -> int:
-    """Copies what a server sends, shows the progress on a terminal, and returns the bytes received."""
-    received = 0
-    with _progress(expected) as progress:
-        while part := response.read(PART):
-            stream.write(part)
+def _receive(url: str, timeout: float, arrived: Arrived) -> None:
+    """Puts what a server sends into a queue."""
+    with contextlib.suppress(queue.Full):  # nobody waits for it any more
+        try:
+            with urllib.request.urlopen(url, timeout=timeout) as response:
+                expected = int(response.headers.get("Content-Length") or 0)
+                arrived.put(expected, timeout=PATIENCE)
+                while part := response.read1(PART):
+                    arrived.put(part, timeout=PATIENCE)
+            arrived.put(b"", timeout=PATIENCE)
+        except queue.Full:
+            raise
+        except Exception as error:  # whatever it is, whoever waits is told
+            arrived.put(error, timeout=PATIENCE)
+
+
+def _in_time(arrived: Arrived, window: float) -> Iterator[int | bytes]:
+    """What a server sends, as it comes.
+
+    Raises:
+        TimeoutError: In some `window` seconds, less than `LEAST` came.
+        Exception: What the server answered, or did not.
+    """
+    end, received = time.monotonic() + window, 0
+    while True:
+        left = end - time.monotonic()
+        part: int | bytes | Exception | None = None
+        with contextlib.suppress(queue.Empty):
+            part = arrived.get(timeout=max(left, 0))
+        if isinstance(part, Exception):
+            raise part
+        if part == b"":
+            return
+        if part is not None:
+            yield part
+        if isinstance(part, bytes):
             received += len(part)
-            progress(len(part))
-    return received
+        if time.monotonic() >= end:
+            if received < LEAST:
+                raise TimeoutError(f"too slow: {received} bytes in {window:g} seconds")
+            end, received = time.monotonic() + window, 0
+
+
+def _write(parts: Iterator[int | bytes], file: Path) -> tuple[int, int]:
+    """Writes what comes to a file, and shows the progress on a terminal; the bytes announced and received."""
+    expected, received = int(next(parts, 0)), 0
+    with file.open("wb") as stream, _progress(expected) as progress:
+        for part in parts:
+            content = part if isinstance(part, bytes) else b""
+            stream.write(content)
+            received += len(content)
+            progress(len(content))
+    return expected, received
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from cvtk.errors import CvtkError, ModelError, one_line
 
-START_ANEW = "Use the options of that training, or start anew: with --force and without --resume."
+START_ANEW = "Use the options of that training, or start anew: with force=True and without resume=True."
 
 
 class TrainingRunner(Runner):  # type: ignore[misc]

@@ -13,6 +13,8 @@ from cvtk.data.coco import read
 from cvtk.data.formats.coco import complete
 from cvtk.data.types import RLE, Annotation, Converted, Dataset, Id, Image, show_id
 from cvtk.errors import CvtkError, InstallError
+from cvtk.recipe.nodes import each_dict
+from cvtk.recipe.sizes import set_image_size
 
 # Steps that mix images or cut them at random: what they drop today they may keep tomorrow.
 _RANDOM = (
@@ -32,7 +34,13 @@ _RANDOM = (
 )
 
 
-def _config(model: str) -> Any:
+# Steps that draw a size: the size of the test images stands for what they draw.
+_RANDOM_SIZES = ("RandomResize", "RandomChoiceResize")
+TOO_SMALL = "too small once the image is resized"
+
+
+def _config(model: str, image_size: int | None) -> Any:
+    """The configuration of a model, its images of another size where one is named."""
     try:
         import mmdet  # noqa: F401
         from mmengine.config import Config
@@ -46,7 +54,10 @@ def _config(model: str) -> Any:
         from cvtk.zoo.find import find
 
         file = find(model).config
-    return Config.fromfile(str(file))
+    cfg = Config.fromfile(str(file)).to_dict()
+    if image_size is not None:
+        set_image_size(cfg, image_size)
+    return Config(cfg)
 
 
 def _pipeline(
@@ -59,6 +70,7 @@ def _pipeline(
         packed: Whether the set has RLE masks: training by cvtk then draws masks as bitmaps.
     """
     dataset = cfg.train_dataloader.dataset
+    resize = _resize_of_tests(cfg)
     steps: list[dict[str, Any]] = []
     while dataset is not None:  # a set wrapped in another adds its steps
         steps = [dict(s) for s in dataset.get("pipeline") or []] + steps
@@ -70,6 +82,9 @@ def _pipeline(
         if any(word in kind for word in _RANDOM):
             left.append(kind)
             continue
+        if kind in _RANDOM_SIZES and resize:
+            left.append(kind)
+            step = resize
         if kind == "LoadAnnotations":
             masks = bool(step.get("with_mask"))
             if packed and "poly2mask" in step:
@@ -78,8 +93,21 @@ def _pipeline(
     return kept, list(dict.fromkeys(left)), masks
 
 
+def _resize_of_tests(cfg: Any) -> dict[str, Any] | None:
+    """The step that resizes the test images; None where there is none."""
+    for step in each_dict(cfg.test_dataloader.dataset.get("pipeline") or []):
+        if str(step.get("type")).rsplit(".", 1)[-1] == "Resize":
+            return dict(step)
+    return None
+
+
 def survivors(
-    file: str | Path, model: str, labels: list[str] | None = None, *, most: int = 1000
+    file: str | Path,
+    model: str,
+    labels: list[str] | None = None,
+    *,
+    image_size: int | None = None,
+    most: int = 1000,
 ) -> dict[str, Any]:
     """Counts what reaches the loss, by class, and says why the rest does not.
 
@@ -87,18 +115,21 @@ def survivors(
         file: The training set, a COCO file.
         model: A name of MMDetection's catalogue, or a configuration file.
         labels: The class names of training; those of the file where left out.
+        image_size: As for training, in pixels; the architecture's own where left out.
         most: How many images to try; the first ones.
 
     Returns:
-        `model`, `images` (tried), `left_out` (random steps that were not run), and `classes`: by name
-        `annotations`, `kept`, and `lost`, a dictionary of reasons and counts.
+        `model`, `image_size`, `images` (tried), `left_out` (random steps that were not run; the size of the test
+        images stands for random sizes), and `classes`: by name `annotations`, `kept`, and `lost`, a dictionary of
+        reasons and counts. What is under a pixel wide or high counts as lost even where the pipeline keeps it.
 
     Raises:
         ModelError: There is no such model.
         InstallError: MMDetection is not installed.
         DataError: The file is not COCO.
+        OptionError: The architecture takes images as large as they are.
     """
-    cfg = _config(model)
+    cfg = _config(model, image_size)
     dataset = read(file, lambda item, error: None)
     stated = list(dataset.annotations)
     dataset.images = dataset.images[:most]
@@ -121,6 +152,7 @@ def survivors(
     reasons |= _run(dataset, classes, names, steps, masks)
     return {
         "model": model,
+        "image_size": image_size,
         "images": len(dataset.images),
         "left_out": left,
         "classes": _table(stated, names, classes, reasons),
@@ -263,7 +295,7 @@ def _one(
     if result is None:
         return reasons | {id(a): "the pipeline drops its image" for a in order}
     sample = result["data_samples"]
-    kept = {int(v) for v in sample.gt_instances.labels}
+    kept = _visible(sample.gt_instances)
     ignored = (
         {int(v) for v in sample.ignored_instances.labels}
         if "ignored_instances" in sample
@@ -279,9 +311,16 @@ def _one(
                 else "ignored, for its mask cannot be read"
             )
         else:
-            why = "too small once the image is resized"
+            why = TOO_SMALL
         reasons[id(annotation)] = why
     return reasons
+
+
+def _visible(instances: Any) -> set[int]:
+    """The labels of those of the network's true objects whose boxes are at least a pixel wide and high."""
+    boxes = getattr(instances.bboxes, "tensor", instances.bboxes)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return {int(label) for label in instances.labels[(sides >= 1).all(1)]}
 
 
 def _unread(

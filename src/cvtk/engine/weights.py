@@ -81,7 +81,7 @@ def load_file(file: str | Path, trust: bool = False) -> Any:
             if refused and not trust:
                 raise UntrustedError(
                     f"{file} was not loaded: it would run {refused[1]}.",
-                    "If you trust who made it: --trust_weights.",
+                    "If you trust who made it: trust_weights=True.",
                 ) from None
             raise ModelError(
                 f"{file} was not loaded: it is damaged, or no file of weights.",

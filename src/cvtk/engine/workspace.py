@@ -130,7 +130,7 @@ def require_unused(options: TrainOptions) -> None:
     if epochs and not (options.resume or options.force):
         raise FileError(
             f"{workspace} holds a training that was stopped after epoch {epoch_of(epochs[0])}.",
-            "The same command with --resume goes on; with --force it starts anew.",
+            "Again with resume=True, it goes on; with force=True, it starts anew.",
         )
 
 
@@ -204,7 +204,7 @@ def newest_checkpoint(workspace: Path) -> Path:
         logger.warning(f"{file} cannot be gone on from, and is passed over.")
     raise ModelError(
         f"There is no checkpoint in {workspace} that can be read.",
-        "Start anew, without --resume and with --force.",
+        "Start anew, without resume=True and with force=True.",
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cvtk import __version__
 from cvtk.errors import CvtkError, printable, stopped_by_user
 from cvtk.log import show_messages
 from cvtk.scripts.stamp import Stamp, read_stamp
+from cvtk.scripts.stop import Stop
 
 
 def run(main: Callable[[], None], script: str = "") -> None:
@@ -22,29 +21,30 @@ def run(main: Callable[[], None], script: str = "") -> None:
         script: The script's own path (`__file__`), whose stamp tells which cvtk made it.
     """
     show_messages()
-    signal.signal(signal.SIGTERM, _end)
     stamp = read_stamp(script or sys.argv[0])
-    try:
-        main()
-    except CvtkError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {_system_error(error)}")
-    except KeyboardInterrupt:
-        sys.exit(_stopped())
-    except RuntimeError as error:
-        if stopped_by_user(error):
-            sys.exit(_stopped())
-        raise
-    except (TypeError, AttributeError) as error:
-        if stamp is None or stamp.version == __version__:
-            raise
-        sys.exit(f"Error: {_other_version(script or sys.argv[0], stamp, error)}")
+    with Stop() as stop:
+        try:
+            main()
+        except (Exception, KeyboardInterrupt) as error:
+            if stop.asked or stopped_by_user(error):
+                sys.exit(_stopped())
+            sentence = _sentence(error, script or sys.argv[0], stamp)
+            if not sentence:
+                raise
+            sys.exit(f"Error: {sentence}")
 
 
-def _end(number: int, frame: Any) -> None:
-    """SIGTERM ends a script as Ctrl+C does, so that its worker processes end too."""
-    raise KeyboardInterrupt
+def _sentence(error: BaseException, script: str, stamp: Stamp | None) -> str:
+    """What a user is told of an error; empty for a mistake in the code, whose traceback is of use."""
+    if isinstance(error, CvtkError):
+        return error.on_command_line()
+    if isinstance(error, OSError):
+        return _system_error(error)
+    if stamp is None or stamp.version == __version__:
+        return ""
+    if isinstance(error, (TypeError, AttributeError)):
+        return _other_version(script, stamp, error)
+    return ""
 
 
 def _stopped() -> str:

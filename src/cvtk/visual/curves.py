@@ -11,6 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -150,8 +151,10 @@ def write_statistics(stem: Path, rows: Sequence[Row], figure: Figure) -> None:
         FileError: A file cannot be written.
     """
     write_table(stem.with_name(f"{stem.name}.txt"), rows)
+    buffer = BytesIO()  # by itself, Pillow takes no notice of a full disk
+    figure.savefig(buffer, dpi=_DPI, format="png")
     with atomic_write(stem.with_name(f"{stem.name}.png"), force=True) as part:
-        figure.savefig(part, dpi=_DPI)
+        part.write_bytes(buffer.getvalue())
 
 
 def write_table(file: Path, rows: Sequence[Row]) -> None:

@@ -14,6 +14,10 @@ from cvtk.cli.data.common import (
     force_option,
     progress_bar,
 )
+from cvtk.declare import declarations
+from cvtk.options import TrainOptions
+
+SIZE = {d.name: d.option for d in declarations(TrainOptions)}["image_size"]
 
 
 @click.command(
@@ -27,6 +31,12 @@ from cvtk.cli.data.common import (
     "--model",
     metavar="NAME",
     help="Run the annotations through this model's training pipeline.",
+)
+@click.option(
+    "--image_size",
+    "--image-size",
+    type=click.IntRange(int(SIZE.minimum or 1), int(SIZE.maximum or 8192)),
+    help="With --model: the --image_size that training will have.",
 )
 @click.option(
     "--output",
@@ -55,6 +65,7 @@ def command(
     files: tuple[Path, ...],
     label: Path | None,
     model: str | None,
+    image_size: int | None,
     output: Path,
     fix: Path | None,
     images: bool,
@@ -72,13 +83,17 @@ def command(
         raise click.UsageError(
             "Give one to three files: training, validation and test set."
         )
+    if image_size is not None and model is None:
+        raise click.UsageError("--image_size needs --model, whose pipeline resizes.")
     report = check(
         list(files), label=label, images=images, progress=progress_bar("images")
     )
     if model is not None:
         from cvtk.engine.survivors import survivors
 
-        report.survivors = survivors(files[0], model, report.labels)
+        report.survivors = survivors(
+            files[0], model, report.labels, image_size=image_size
+        )
     page = write_report(report, output, count=samples, draw=images)
     echo(summary(report))
     echo(f"Report: {page}")

@@ -52,7 +52,12 @@ def survivors_lines(survivors: dict[str, Any]) -> list[str]:
     """What reaches the loss, as text."""
     if not survivors:
         return []
-    tried = f"What training {survivors['model']} sees of {survivors['images']} images"
+    size = (
+        f" at --image_size {survivors['image_size']}" if survivors["image_size"] else ""
+    )
+    tried = (
+        f"What training {survivors['model']}{size} sees of {survivors['images']} images"
+    )
     left = ", ".join(survivors["left_out"])
     lines = ["", f"{tried} (random steps not run: {left}):" if left else f"{tried}:"]
     for name, row in survivors["classes"].items():
