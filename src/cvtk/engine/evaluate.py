@@ -10,11 +10,13 @@ from cvtk import data
 from cvtk.analysis.report import write_report
 from cvtk.analysis.study import study
 from cvtk.analysis.tables import write_tables
+from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.thresholds import thresholds_on
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
@@ -88,7 +90,8 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    write_analysis(predictor.spec, truth, predictions, folder, force=force)
+    thresholds = thresholds_on(predictor.thresholds, truth)
+    write_analysis(predictor.spec, truth, predictions, folder, thresholds, force=force)
     return statistics
 
 
@@ -97,6 +100,7 @@ def write_analysis(
     truth: data.Dataset,
     predictions: list[dict[str, Any]],
     folder: Path,
+    thresholds: Thresholds | None = None,
     *,
     force: bool,
 ) -> None:
@@ -107,12 +111,12 @@ def write_analysis(
         truth: The annotated set, checked.
         predictions: All of them, in COCO's results format.
         folder: Where to.
+        thresholds: The scores to cut at that were chosen for the weights, if there are any.
         force: Whether files may be replaced.
     """
-    kind: Kind = "segm" if spec.task == "segm" else "bbox"
     training = spec.weights.with_suffix("") if spec.weights else None
     try:
-        analysed = study(truth, predictions, kind)
+        analysed = study(truth, predictions, spec.kind, thresholds)
         write_tables(analysed, folder, force=force)
         write_report(analysed, folder / REPORT, training, force=force)
     except Exception as error:  # whatever it is: hours of training must not end in it
@@ -127,7 +131,13 @@ def write_analysis(
 def measure(
     predictor: Predictor, truth: data.Dataset
 ) -> tuple[Statistics, list[dict[str, Any]]]:
-    """The statistics on an annotated set, and all predictions, not thresholded, with the set's own ids."""
+    """The statistics on an annotated set, and all predictions; see `predict_all`."""
+    predictions = predict_all(predictor, truth)
+    return statistics_of(truth, predictions, predictor.spec.task), predictions
+
+
+def predict_all(predictor: Predictor, truth: data.Dataset) -> list[dict[str, Any]]:
+    """All predictions for an annotated set, not thresholded, with the set's own ids."""
     spec = predictor.spec
     category_ids = dict(
         zip(spec.category_ids, align_categories(truth, spec.classes), strict=True)
@@ -142,7 +152,7 @@ def measure(
         for item in result.to_coco(image.id, len(predictions) + 1):
             item["category_id"] = category_ids[item["category_id"]]
             predictions.append(item)
-    return statistics_of(truth, predictions, spec.task), predictions
+    return predictions
 
 
 def statistics_of(

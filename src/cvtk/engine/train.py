@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from cvtk.data import Dataset
+from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
@@ -18,7 +18,7 @@ from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
-from cvtk.engine.training_data import prepare_data
+from cvtk.engine.training_data import TrainingData, prepare_data
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.engine.workspace import (
     best_checkpoint,
@@ -30,7 +30,7 @@ from cvtk.errors import CvtkError, OptionError, stopped_by_user
 from cvtk.io import atomic_write
 from cvtk.log import console, logger
 from cvtk.options import TrainOptions
-from cvtk.visual.curves import write_training_stats
+from cvtk.visual.training_stats import write_training_stats
 
 Statistics = dict[str, Any]
 
@@ -60,17 +60,22 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        cfg, best, truth = run(spec, options, device)
-        if not main:
+        cfg, best, data = run(spec, options, device)
+        if not main or data is None:
             return spec, None
         write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        if truth is None:
+        if data.valid is None and data.test is None:
+            return trained, None
+        predictor = Predictor(trained, options.device)
+        if data.valid is not None:
+            choose_and_keep(predictor, data.valid, options.aim)
+        if data.test is None:
             return trained, None
         name = options.output.with_suffix("")
         statistics = evaluate_to_files(
-            Predictor(trained, options.device),
-            truth,
+            predictor,
+            data.test,
             folder=name,
             stats_file=name.with_name(f"{name.name}.test_stats.json"),
             force=True,
@@ -94,16 +99,17 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
 
 def run(
     spec: ModelSpec, options: TrainOptions, device: str
-) -> tuple[Any, str | None, Dataset | None]:
+) -> tuple[Any, str | None, TrainingData | None]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:
-        The complete configuration, the best checkpoint as the training noted it, and the test set.
+        The complete configuration, the best checkpoint as the training noted it, and the data sets; None of
+        these in the other processes.
     """
     import torch
     from mmengine import dist
 
-    cfg, truth = None, None
+    cfg, data = None, None
     load = functools.partial(load_named, trust=options.trust_weights)
     with quiet_libraries(), checked_loading(load):
         if dist.is_main_process():
@@ -111,7 +117,6 @@ def run(
             with choices_named(options):
                 cfg = configure(spec, data, options, device, dist.get_world_size())
                 set_start(cfg, spec, options)
-            truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
@@ -121,7 +126,7 @@ def run(
                 runner.train()
             finally:  # it holds for the whole process, and was set for the training alone
                 torch.set_flush_denormal(False)
-    return cfg, runner.message_hub.get_info("best_ckpt", None), truth
+    return cfg, runner.message_hub.get_info("best_ckpt", None), data
 
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
@@ -189,7 +194,7 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
     """The hooks that cvtk adds to those of the configuration; takes from it the one that it replaces."""
     from cvtk.engine import hooks
 
-    found = [hooks.GuardHook(), hooks.ProgressHook()]
+    found = [hooks.GuardHook(), hooks.ProgressHook(), hooks.ClassMetricsHook()]
     best = cfg.default_hooks.checkpoint.save_best
     found.append(hooks.StatsHook(list(cfg.test_evaluator.metric), best))
     if device == "cpu":

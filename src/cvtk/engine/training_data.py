@@ -32,6 +32,7 @@ class TrainingData:
         images: How many there are to learn from.
         rle: Whether any mask to learn from is run-length encoded.
         most_objects: By set, the image with the most objects, and how many it has.
+        valid: The validation set as it was read, to choose the scores to cut at; None without one.
         test: The test set as it was read, for the evaluation at the end; None without one.
     """
 
@@ -39,6 +40,7 @@ class TrainingData:
     images: int = 0
     rle: bool = False
     most_objects: dict[str, tuple[str, int]] = field(default_factory=dict)
+    valid: data.Dataset | None = None
     test: data.Dataset | None = None
 
 
@@ -72,6 +74,8 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
         if train:
             found.images = len(coco["images"])
             found.rle = has_rle(coco)
+        if split == "valid":
+            found.valid = dataset
         if split == "test":
             found.test = dataset
     return found

@@ -95,7 +95,7 @@ def require_own_names(options: TrainOptions) -> None:
         )
     for ending in (".py", ".test_stats.json"):
         require_free(name.with_name(name.name + ending), force=force)
-    for split in ("train", "valid"):
+    for split in ("train", "valid", "classes"):
         for ending in ("txt", "png"):
             file = name.with_name(f"{name.name}.train_stats.{split}.{ending}")
             require_free(file, force=True)
