@@ -86,7 +86,7 @@ class TrainedModel(_Trust):
 class TrainOptions(_Trust, _Device, _Force):
     """One training: its data, what it writes, and how it learns."""
 
-    train: Annotated[PathLike, Option(help="COCO file with the images to learn from")]
+    train: Annotated[PathLike, Option(help="COCO file to learn from")]
     valid: Annotated[
         PathLike | None,
         Option(
@@ -310,7 +310,7 @@ class TrainOptions(_Trust, _Device, _Force):
 class EvaluateOptions(_Device, _Force):
     """An evaluation of trained weights on an annotated set."""
 
-    data: Annotated[PathLike, Option(help="COCO file with the images to evaluate on")]
+    data: Annotated[PathLike, Option(help="COCO file to evaluate on")]
     output: Annotated[
         PathLike | None,
         Option(
