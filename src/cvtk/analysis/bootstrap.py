@@ -181,8 +181,9 @@ def _ranked_metrics(
 def _ranked_metrics_of_some(
     matches: Matches, category: int, weights: Weights, limit: int
 ) -> dict[str, NDArray[np.float64]]:
-    headline = list(_rankings(matches, category, limit))
-    all_counted = list(_rankings(matches, category, None))
+    is_drawn = np.asarray(weights.any(axis=0))
+    headline = list(_rankings(matches, category, limit, is_drawn))
+    all_counted = list(_rankings(matches, category, None, is_drawn))
     ap50, ap75 = (all_counted[level] for level in _levels(0.5, 0.75))
     *ap, value50, value75 = average_precisions([*headline, ap50, ap75], weights)
     ar = [recall(ranking, weights) for ranking in headline]
@@ -199,9 +200,12 @@ def _levels(*ious: float) -> Iterator[int]:
         yield int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou))[0])
 
 
-def _rankings(matches: Matches, category: int, limit: int | None) -> Iterator[Ranking]:
-    """The ranking of a class at each IoU, of the detections below a limit per image."""
+def _rankings(
+    matches: Matches, category: int, limit: int | None, is_drawn: NDArray[np.bool_]
+) -> Iterator[Ranking]:
+    """The ranking of a class at each IoU, of the detections below a limit per image, in the images drawn."""
     chosen = matches.found.category == category
+    chosen &= is_drawn[matches.found.image - 1]
     if limit is not None:
         chosen &= matches.rank < limit
     image, objects = (

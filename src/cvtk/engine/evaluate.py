@@ -14,6 +14,7 @@ from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
+from cvtk.engine.evaluated import PREDICTIONS, STATS
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.thresholds import thresholds_on
@@ -26,7 +27,6 @@ from cvtk.metrics.detections import Kind
 from cvtk.options import EvaluateOptions
 
 Statistics = dict[str, Any]
-STATS, PREDICTIONS = "test_stats.json", "test_outputs.coco.json"
 REPORT = "report.html"
 TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
@@ -82,6 +82,9 @@ def evaluate_to_files(
         force: Whether results may be replaced.
     """
     statistics, predictions = measure(predictor, truth)
+    thresholds = thresholds_on(predictor.thresholds, truth)
+    if thresholds is not None:
+        statistics["cut_at"] = thresholds.by_class
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
@@ -90,7 +93,6 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    thresholds = thresholds_on(predictor.thresholds, truth)
     write_analysis(predictor.spec, truth, predictions, folder, thresholds, force=force)
     return statistics
 
