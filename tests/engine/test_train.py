@@ -18,6 +18,7 @@ from mmengine.config import Config
 
 from cvtk.engine.thresholds import KEY
 from cvtk.errors import FileError, ModelError
+from cvtk.io import sha256_of
 from cvtk.model import create_model
 from cvtk.options import DEFAULT_MODELS as MODELS
 
@@ -185,6 +186,19 @@ def test_the_scores_to_cut_at_are_chosen_on_the_validation_set(trained, demo, tm
     assert f"nearest to the true ones on {demo.valid}" in text
     report = (tmp_path / "out" / "a" / "report.html").read_text("utf-8")
     assert "nearest to the true ones" in report
+    card = json.loads((tmp_path / "out" / "a.card.json").read_text("utf-8"))
+    assert card["weights"]["sha256"] == sha256_of(weights)
+    assert card["cut_at"]["by_class"] == meta[KEY]["by_class"]
+    assert card["training"]["epochs"] == 1 and card["options"]["aim"] == "count"
+    assert {split: d["images"] for split, d in card["data"].items()} == {
+        "train": 4,
+        "valid": 3,
+        "test": 3,
+    }
+    assert set(card["test"]["overall"]) >= {"AP", "F1"}
+    methods = (tmp_path / "out" / "a.methods.md").read_text("utf-8")
+    assert methods.startswith("Object detection was done with RTMDet")
+    assert "from random weights on 4 images" in methods
     model = create_model(weights)
     least = meta[KEY]["by_class"]
     for result in model.predict(demo.test):

@@ -8,7 +8,7 @@ from typing import Any
 
 from cvtk import data
 from cvtk.analysis.report import write_report
-from cvtk.analysis.study import study
+from cvtk.analysis.study import Study, study
 from cvtk.analysis.tables import write_tables
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
@@ -46,9 +46,10 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
     truth = read_truth(file, predictor.spec)
     if folder is None:
         return measure(predictor, truth)[0]
-    return evaluate_to_files(
+    statistics, _ = evaluate_to_files(
         predictor, truth, folder, folder / STATS, force=options.force
     )
+    return statistics
 
 
 def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
@@ -71,7 +72,7 @@ def evaluate_to_files(
     stats_file: Path,
     *,
     force: bool,
-) -> Statistics:
+) -> tuple[Statistics, Study | None]:
     """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
     Args:
@@ -80,6 +81,9 @@ def evaluate_to_files(
         folder: For the predictions, `test_outputs.coco.json`, and for `report.html` and the tables.
         stats_file: For the statistics.
         force: Whether results may be replaced.
+
+    Returns:
+        The statistics, and the analysis; None where it failed.
     """
     statistics, predictions = measure(predictor, truth)
     thresholds = thresholds_on(predictor.thresholds, truth)
@@ -93,8 +97,10 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    write_analysis(predictor.spec, truth, predictions, folder, thresholds, force=force)
-    return statistics
+    analysed = write_analysis(
+        predictor.spec, truth, predictions, folder, thresholds, force=force
+    )
+    return statistics, analysed
 
 
 def write_analysis(
@@ -105,7 +111,7 @@ def write_analysis(
     thresholds: Thresholds | None = None,
     *,
     force: bool,
-) -> None:
+) -> Study | None:
     """Writes `report.html` and the tables. Where that fails it says so: the metrics are written already.
 
     Args:
@@ -115,6 +121,9 @@ def write_analysis(
         folder: Where to.
         thresholds: The scores to cut at that were chosen for the weights, if there are any.
         force: Whether files may be replaced.
+
+    Returns:
+        The analysis; None where it failed.
     """
     training = spec.weights.with_suffix("") if spec.weights else None
     try:
@@ -126,8 +135,9 @@ def write_analysis(
         logger.warning(
             f"{folder / REPORT} could not be written ({reason}). The metrics are complete."
         )
-        return
+        return None
     logger.info(f"What went wrong, with the worst cases: see {folder / REPORT}")
+    return analysed
 
 
 def measure(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import datetime
 import functools
 from collections.abc import Iterator
 from typing import Any
 
+from cvtk.analysis.study import Study
+from cvtk.analysis.thresholds import Thresholds
+from cvtk.engine.card import Done, write_card
 from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
@@ -53,6 +57,7 @@ def train(
     """
     from mmengine import dist
 
+    started = datetime.datetime.now(datetime.timezone.utc)
     with quiet_libraries():
         device = join_processes(pick_device(options.device))
     if options.print_config:
@@ -65,22 +70,48 @@ def train(
             return spec, None
         write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        if data.valid is None and data.test is None:
-            return trained, None
-        predictor = Predictor(trained, options.device)
-        if data.valid is not None:
-            choose_and_keep(predictor, data.valid, options.aim)
-        if data.test is None:
-            return trained, None
-        name = options.output.with_suffix("")
-        statistics = evaluate_to_files(
-            predictor,
-            data.test,
-            folder=name,
-            stats_file=name.with_name(f"{name.name}.test_stats.json"),
-            force=True,
+        statistics, thresholds, analysed = judge(trained, data, options)
+        processes = dist.get_world_size()
+        write_card(
+            Done(
+                spec,
+                options,
+                cfg,
+                data,
+                device,
+                processes,
+                started,
+                thresholds,
+                analysed,
+            )
         )
         return trained, statistics
+
+
+def judge(
+    trained: ModelSpec, data: TrainingData, options: TrainOptions
+) -> tuple[Statistics | None, Thresholds | None, Study | None]:
+    """Chooses the scores to cut at on the validation set, and evaluates on the test set, as far as there are such.
+
+    Returns:
+        The statistics of the test set, the scores, and the analysis of the test set.
+    """
+    if data.valid is None and data.test is None:
+        return None, None, None
+    predictor = Predictor(trained, options.device)
+    if data.valid is not None:
+        choose_and_keep(predictor, data.valid, options.aim)
+    if data.test is None:
+        return None, predictor.thresholds, None
+    name = options.output.with_suffix("")
+    statistics, analysed = evaluate_to_files(
+        predictor,
+        data.test,
+        folder=name,
+        stats_file=name.with_name(f"{name.name}.test_stats.json"),
+        force=True,
+    )
+    return statistics, predictor.thresholds, analysed
 
 
 def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
