@@ -317,7 +317,7 @@ def test_editors_see_names_defaults_and_types():
 
 def test_help_tells_what_each_argument_means():
     text = inspect.getdoc(Example.train)
-    assert text.startswith("Trains a model.\n\nArgs:\n    train: COCO file with ")
+    assert text.startswith("Trains a model.\n\nArgs:\n    train: COCO file to ")
     assert text.endswith("\n\nReturns:\n    The options.")
     for declared in declarations(TrainOptions):
         assert f"\n    {declared.name}: {declared.option.help}" in text

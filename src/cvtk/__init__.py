@@ -15,6 +15,7 @@ _NAMES: dict[str, str] = {
     "CvtkError": "cvtk.errors",
     "Model": "cvtk.model",
     "Result": "cvtk.results",
+    "compare": "cvtk.engine.compare",
     "create_model": "cvtk.model",
     "create_script": "cvtk.scripts.create",
     "measure_objects": "cvtk.measure.measure",

@@ -39,6 +39,7 @@ class Option:
         kind: "option": of scripts and library; "setting": a constant at the head of the helper script, and
             an argument in the library; "library": an argument in the library alone.
         in_vanilla: Whether the vanilla script has it too.
+        vanilla_default: Its default there, where that is another one.
     """
 
     help: str
@@ -52,6 +53,7 @@ class Option:
     needed: bool = False
     kind: Literal["option", "setting", "library"] = "option"
     in_vanilla: bool = True
+    vanilla_default: Any = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -60,6 +61,19 @@ def read_text(file: str | Path) -> str:
         raise FileError(
             f"{file} is not UTF-8 text ({error}).", "Save it as UTF-8."
         ) from None
+
+
+def sha256_of(file: str | Path) -> str:
+    """The SHA-256 of a file's content, as `sha256sum` prints it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with Path(file).open("rb") as stream:
+        while part := stream.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def is_file(path: Path) -> bool:

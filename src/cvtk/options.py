@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -20,6 +20,9 @@ from cvtk.declare import Checked, Declared, Option, declarations
 
 PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
+
+# How it is written what a score is chosen for.
+AIM = re.compile(r"f1|count|(recall|precision)=(0?\.\d+|1(\.0+)?)")
 
 # The architectures of the tutorial, where nobody names one.
 DEFAULT_MODELS: dict[str, str] = {
@@ -83,7 +86,7 @@ class TrainedModel(_Trust):
 class TrainOptions(_Trust, _Device, _Force):
     """One training: its data, what it writes, and how it learns."""
 
-    train: Annotated[PathLike, Option(help="COCO file with the images to learn from")]
+    train: Annotated[PathLike, Option(help="COCO file to learn from")]
     valid: Annotated[
         PathLike | None,
         Option(
@@ -162,6 +165,15 @@ class TrainOptions(_Trust, _Device, _Force):
             unset="train all epochs",
         ),
     ] = None
+    aim: Annotated[
+        str,
+        Option(
+            help="what scores are chosen for: f1, count, recall=0.9, precision=0.9",
+            pattern=AIM,
+            expected="f1, count, recall=0.95 or precision=0.9",
+            in_vanilla=False,
+        ),
+    ] = "f1"
     amp: Annotated[bool, Option(help="mixed precision, on a GPU")] = False
     accumulate: Annotated[
         int,
@@ -298,7 +310,7 @@ class TrainOptions(_Trust, _Device, _Force):
 class EvaluateOptions(_Device, _Force):
     """An evaluation of trained weights on an annotated set."""
 
-    data: Annotated[PathLike, Option(help="COCO file with the images to evaluate on")]
+    data: Annotated[PathLike, Option(help="COCO file to evaluate on")]
     output: Annotated[
         PathLike | None,
         Option(
@@ -319,9 +331,15 @@ class PredictOptions(_Device):
     ]
     _: KW_ONLY
     score: Annotated[
-        float,
-        Option(help="lowest score that is drawn and written", minimum=0, maximum=1),
-    ] = 0.3
+        float | None,
+        Option(
+            help="lowest score that is drawn and written",
+            minimum=0,
+            maximum=1,
+            unset="those of the weights, else 0.3",
+            vanilla_default=0.3,
+        ),
+    ] = None
     batch_size: Annotated[
         int,
         Option(
@@ -358,8 +376,16 @@ def command_options(command: str, mode: str = "helper") -> list[Declared]:
     found = [d for options in COMMANDS[command] for d in declarations(options)]
     shown = [declared for declared in found if declared.option.kind == "option"]
     if mode == "vanilla":
-        shown = [declared for declared in shown if declared.option.in_vanilla]
+        shown = [
+            _in_vanilla(declared) for declared in shown if declared.option.in_vanilla
+        ]
     return sorted(shown, key=lambda declared: not declared.required)
+
+
+def _in_vanilla(declared: Declared) -> Declared:
+    """An option as the vanilla script declares it."""
+    default = declared.option.vanilla_default
+    return declared if default is None else replace(declared, default=default)
 
 
 def settings() -> list[Declared]:

@@ -63,7 +63,7 @@ def test_help_lists_all_commands():
 def test_a_misspelt_command_is_wrong_usage():
     result = CliRunner().invoke(main, ["creat"])
     assert result.exit_code == 2
-    assert "No such command 'creat'. Did you mean 'create'?" in result.stderr
+    assert "No such command 'creat'. Did you mean 'create'" in result.stderr
 
 
 def test_a_misspelt_option_is_wrong_usage():

@@ -52,7 +52,7 @@ def sample(masks=True):
 def test_a_prediction_as_a_result(spec, tmp_path):
     image = ImageSource(tmp_path / "a b.jpg", "a b.jpg", 9)
     prediction, bitmaps = sample()
-    result = to_result(prediction, image, spec, score=0.0)
+    result = to_result(prediction, image, spec, [0.0, 0.0])
     assert (result.name, result.height, result.width) == ("a b.jpg", 6, 8)
     np.testing.assert_array_equal(result.bboxes, [[2, 1, 3, 2], [0, 0, 4, 6]])
     one, two = result.to_coco(image_id=9)
@@ -64,16 +64,19 @@ def test_a_prediction_as_a_result(spec, tmp_path):
 
 def test_a_prediction_of_boxes(spec, tmp_path):
     image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
-    result = to_result(sample(masks=False)[0], image, spec, score=0.0)
+    result = to_result(sample(masks=False)[0], image, spec, [0.0, 0.0])
     assert result.masks is None
     assert [item["area"] for item in result.to_coco()] == [6, 24], "of the box"
 
 
 def test_weak_objects_are_left_out(spec, tmp_path):
     image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
-    assert len(to_result(sample()[0], image, spec, score=0.5)) == 2
-    assert len(to_result(sample()[0], image, spec, score=0.6)) == 1
-    assert len(to_result(sample()[0], image, spec, score=0.8)) == 0
+    assert len(to_result(sample()[0], image, spec, [0.5, 0.5])) == 2
+    assert len(to_result(sample()[0], image, spec, [0.6, 0.6])) == 1
+    assert len(to_result(sample()[0], image, spec, [0.8, 0.8])) == 0
+    # Each class has its own: the sure one is a stem, the other one a leaf.
+    assert len(to_result(sample()[0], image, spec, [0.5, 0.8])) == 1
+    assert len(to_result(sample()[0], image, spec, [0.8, 0.5])) == 1
 
 
 def network(head="BBoxHead"):

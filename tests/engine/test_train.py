@@ -13,11 +13,16 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+import torch
 from mmengine.config import Config
 
+from cvtk.engine.thresholds import KEY
 from cvtk.errors import FileError, ModelError
+from cvtk.io import sha256_of
 from cvtk.model import create_model
 from cvtk.options import DEFAULT_MODELS as MODELS
+
+SURE_OF_NOTHING = ["model.test_cfg.score_thr=0.001"]
 
 
 @pytest.fixture
@@ -158,7 +163,7 @@ def test_a_training_that_fails_leaves_no_weights_and_no_empty_folder(demo, tmp_p
 
 @pytest.mark.train
 def test_each_file_of_annotations_is_read_once(trained, demo):
-    """By cvtk: what MMDetection reads is a copy of its own, `used_train.json` and so on."""
+    """By cvtk, and a second time for its hash; MMDetection reads a copy, `used_train.json` and so on."""
     reads = Counter()
     watching = True
 
@@ -169,5 +174,37 @@ def test_each_file_of_annotations_is_read_once(trained, demo):
     sys.addaudithook(watch)  # it stays for the life of the process
     trained(epoch=1, test=demo.test, force=True)
     watching = False
-    assert reads[str(demo.train)] == reads[str(demo.valid)] == 1
-    assert reads[str(demo.test)] == 1
+    assert max(reads[str(file)] for file in (demo.train, demo.valid, demo.test)) <= 2
+
+
+@pytest.mark.train
+def test_the_scores_to_cut_at_are_chosen_on_the_validation_set(trained, demo, tmp_path):
+    _, text = trained(epoch=1, aim="count", test=demo.test, set=SURE_OF_NOTHING)
+    weights = tmp_path / "out" / "a.pth"
+    meta = torch.load(weights, weights_only=True)["meta"]
+    assert meta[KEY]["file"] == str(demo.valid)
+    assert f"nearest to the true ones on {demo.valid}" in text
+    report = (tmp_path / "out" / "a" / "report.html").read_text("utf-8")
+    assert "nearest to the true ones" in report
+    card = json.loads((tmp_path / "out" / "a.card.json").read_text("utf-8"))
+    assert card["weights"]["sha256"] == sha256_of(weights)
+    assert card["cut_at"]["by_class"] == meta[KEY]["by_class"]
+    assert card["training"]["epochs"] == 1 and card["options"]["aim"] == "count"
+    assert {split: d["images"] for split, d in card["data"].items()} == {
+        "train": 4,
+        "valid": 3,
+        "test": 3,
+    }
+    assert set(card["test"]["overall"]) >= {"AP", "F1"}
+    methods = (tmp_path / "out" / "a.methods.md").read_text("utf-8")
+    assert methods.startswith("Object detection was done with RTMDet")
+    assert "from random weights on 4 images" in methods
+    model = create_model(weights)
+    least = meta[KEY]["by_class"]
+    for result in model.predict(demo.test):
+        assert all(
+            score >= least[name] - 1e-6
+            for name, score in zip(result.names, result.scores, strict=True)
+        )
+    table = pd.read_csv(tmp_path / "out" / "a.train_stats.classes.txt", sep="\t")
+    assert {f"coco/bbox_mAP/{name}" for name in model.classes} <= {*table}

@@ -76,6 +76,9 @@ def test_no_unfinished_file_is_left(run):
     stats = {
         f"fruit.train_stats.{s}.{e}" for s in ("train", "valid") for e in ("txt", "png")
     }
+    if run.mode == "helper":
+        stats |= {f"fruit.train_stats.classes.{e}" for e in ("txt", "png")}
+        stats |= {"fruit.card.json", "fruit.methods.md"}
     assert left == {"fruit", "fruit.pth", "fruit.py", "fruit.test_stats.json"} | stats
 
 

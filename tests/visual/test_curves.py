@@ -18,8 +18,8 @@ from cvtk.visual.curves import (
     plot_scores,
     training_rows,
     validation_rows,
-    write_training_stats,
 )
+from cvtk.visual.training_stats import write_training_stats
 
 SIZES = ("", "_50", "_75", "_s", "_m", "_l")
 NAMES = [f"coco/{kind}_mAP{size}" for kind in ("bbox", "segm") for size in SIZES]
@@ -227,7 +227,7 @@ def test_another_backend_and_no_docstrings_do_no_harm(tmp_path, backend):
     for file in tmp_path.glob("a b.train_stats.*"):
         file.unlink()
     code = (
-        "import pathlib, sys; from cvtk.visual.curves import write_training_stats;"
+        "import pathlib, sys; from cvtk.visual.training_stats import write_training_stats;"
         "write_training_stats(pathlib.Path(sys.argv[1]), ['bbox', 'segm']);"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

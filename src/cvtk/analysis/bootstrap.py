@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,23 @@ class Intervals:
     note: str
 
 
+Values: TypeAlias = dict[str, NDArray[np.float64]]
+"""By the name of the metric: (B,) its values on the data set, which comes first, and on each draw."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Metrics on the data set and on draws of its images.
+
+    Attributes:
+        overall: As in `Intervals`.
+        by_class: The same for each class, by its name, in the order of the file.
+    """
+
+    overall: Values
+    by_class: dict[str, Values]
+
+
 def intervals(
     matches: Matches,
     is_kept: NDArray[np.bool_],
@@ -77,35 +95,74 @@ def intervals(
         seed: Of the draws: the same gives the same intervals.
     """
     images = len(matches.truth.image_names)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(images, np.full(images, 1 / images), size=draws)
-    # The data set itself comes first; its metrics are the values.
-    weights = np.vstack((np.ones(images, dtype=np.int64), drawn)).astype(np.int32)
-    by_class, counts = [], []
-    for number in range(1, len(matches.truth.classes) + 1):
-        by_class.append(_ranked_metrics(matches, number, weights, limit))
-        counts.append(_counts(matches, number, weights, is_kept))
-    names = list(by_class[0]) if by_class else []
-    overall = {
-        name: _mean_over_classes([values[name] for values in by_class])
-        for name in names
-    }
-    if counts:
-        overall |= _at_a_score(*np.sum(counts, axis=0))
-    told = {
-        name: {**ranked, **_at_a_score(*count)}
-        for name, ranked, count in zip(
-            matches.truth.classes, by_class, counts, strict=True
-        )
-    }
+    weights = draw_images(np.ones(images, dtype=bool), draws, seed)
+    drawn = draw_metrics(matches, is_kept, weights, limit)
     return Intervals(
-        overall={name: _interval(values, images) for name, values in overall.items()},
+        overall=_intervals_of(drawn.overall, images),
         by_class={
-            name: {key: _interval(values, images) for key, values in told[name].items()}
-            for name in matches.truth.class_order
+            name: _intervals_of(values, images)
+            for name, values in drawn.by_class.items()
         },
         note=_note(images, draws),
     )
+
+
+def draw_images(chosen: NDArray[np.bool_], draws: int, seed: int = 0) -> Weights:
+    """Draws images with replacement.
+
+    Args:
+        chosen: (images,) which images there are to draw from.
+        draws: How often as many as there are are drawn.
+        seed: The same gives the same draws.
+
+    Returns:
+        (1 + draws, images) how often each image counts. The first row is the chosen images as they are.
+    """
+    count = int(chosen.sum())
+    weights = np.zeros((1 + draws, len(chosen)), dtype=np.int32)
+    weights[0, chosen] = 1
+    if count:
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+        weights[1:, chosen] = drawn
+    return weights
+
+
+def draw_metrics(
+    matches: Matches,
+    is_kept: NDArray[np.bool_],
+    weights: Weights,
+    limit: int | None = None,
+) -> Drawn:
+    """The metrics of an evaluation on each weighting of its images.
+
+    Args:
+        matches: Detections matched with objects.
+        is_kept: (N,) the detections that reach the score at which precision, recall and F1 are taken.
+        weights: (B, images) as `draw_images` gives them.
+        limit: How many detections per image and class the headline AP counts; None leaves AP and AR out.
+    """
+    by_class: dict[str, Values] = {}
+    counts = []
+    for number, name in enumerate(matches.truth.classes, 1):
+        count = _counts(matches, number, weights, is_kept)
+        counts.append(count)
+        by_class[name] = {}
+        if limit is not None:
+            by_class[name] |= _ranked_metrics(matches, number, weights, limit)
+        by_class[name] |= _at_a_score(*count)
+    overall: Values = {}
+    if by_class:
+        overall = {
+            name: _mean_over_classes([values[name] for values in by_class.values()])
+            for name in next(iter(by_class.values()))
+        }
+        overall |= _at_a_score(*np.sum(counts, axis=0))
+    return Drawn(overall, {name: by_class[name] for name in matches.truth.class_order})
+
+
+def _intervals_of(values: Values, images: int) -> dict[str, Interval]:
+    return {name: interval_of(drawn, images) for name, drawn in values.items()}
 
 
 def _ranked_metrics(
@@ -124,8 +181,9 @@ def _ranked_metrics(
 def _ranked_metrics_of_some(
     matches: Matches, category: int, weights: Weights, limit: int
 ) -> dict[str, NDArray[np.float64]]:
-    headline = list(_rankings(matches, category, limit))
-    all_counted = list(_rankings(matches, category, None))
+    is_drawn = np.asarray(weights.any(axis=0))
+    headline = list(_rankings(matches, category, limit, is_drawn))
+    all_counted = list(_rankings(matches, category, None, is_drawn))
     ap50, ap75 = (all_counted[level] for level in _levels(0.5, 0.75))
     *ap, value50, value75 = average_precisions([*headline, ap50, ap75], weights)
     ar = [recall(ranking, weights) for ranking in headline]
@@ -142,9 +200,12 @@ def _levels(*ious: float) -> Iterator[int]:
         yield int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou))[0])
 
 
-def _rankings(matches: Matches, category: int, limit: int | None) -> Iterator[Ranking]:
-    """The ranking of a class at each IoU, of the detections below a limit per image."""
+def _rankings(
+    matches: Matches, category: int, limit: int | None, is_drawn: NDArray[np.bool_]
+) -> Iterator[Ranking]:
+    """The ranking of a class at each IoU, of the detections below a limit per image, in the images drawn."""
     chosen = matches.found.category == category
+    chosen &= is_drawn[matches.found.image - 1]
     if limit is not None:
         chosen &= matches.rank < limit
     image, objects = (
@@ -194,8 +255,16 @@ def _mean_over_classes(values: list[NDArray[np.float64]]) -> NDArray[np.float64]
         )
 
 
-def _interval(values: NDArray[np.float64], images: int) -> Interval:
-    """The value of the data set, which comes first, and its interval from the draws, between 0 and 1."""
+def interval_of(
+    values: NDArray[np.float64], images: int, least: float = 0.0
+) -> Interval:
+    """The value of the data set, which comes first, and its interval from the draws.
+
+    Args:
+        values: (B,) of the data set and of each draw.
+        images: How many there were to draw from.
+        least: The lowest value that there can be: 0 for a metric, -1 for the difference of two. The highest is 1.
+    """
     value, drawn = float(values[0]), values[1:]
     drawn = drawn[~np.isnan(drawn)]
     if math.isnan(value) or len(drawn) < 2 or images < 2:
@@ -203,7 +272,7 @@ def _interval(values: NDArray[np.float64], images: int) -> Interval:
     bias = float(drawn.mean()) - value
     margin = _margin(images) * float(drawn.std(ddof=1))
     low, high = value - bias - margin, value - bias + margin
-    return Interval(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
+    return Interval(value, max(least, min(low, value)), min(1.0, max(high, value)))
 
 
 def _margin(images: int) -> float:

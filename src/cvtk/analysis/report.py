@@ -269,6 +269,7 @@ def count_figures(study: Study) -> list[dict[str, Any]]:
 
 def training_figures(training: Path | None) -> list[dict[str, Any]]:
     """The curves of the training, from the tables beside the weights; none where there are none."""
+    from cvtk.visual.class_curves import plot_classes
     from cvtk.visual.curves import plot_losses, plot_scores
 
     if training is None:
@@ -284,6 +285,9 @@ def training_figures(training: Path | None) -> list[dict[str, Any]]:
     if kinds:
         plot = plot_scores(rows, kinds, f"coco/{kinds[-1]}_mAP")
         drawn.append(("AP on the validation set by epoch", plot))
+    rows = _table(training.with_name(f"{training.name}.train_stats.classes.txt"))
+    if rows and kinds:
+        drawn.append(("AP of each class by epoch", plot_classes(rows, kinds[-1])))
     return [{"name": name, "svg": _safe(figures.svg(plot))} for name, plot in drawn]
 
 

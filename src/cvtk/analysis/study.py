@@ -17,6 +17,7 @@ from cvtk.analysis.thresholds import Thresholds, one_threshold
 from cvtk.data import Dataset
 from cvtk.metrics import (
     Detections,
+    GroundTruth,
     detection_limits,
     from_predictions,
     ground_truth,
@@ -77,13 +78,9 @@ def study(
     Raises:
         DataError: The annotations or a prediction cannot be used; the message says which.
     """
-    truth = ground_truth(dataset, masks=kind == "segm")
-    limits = detection_limits(truth)
-    _, most = truth.most_objects()
-    limit = next((limit for limit in limits if limit >= most), limits[-1])
-    found = _with_boxes(from_predictions(truth, predictions, kind))
-    matches = match(truth, found, kind, limits[-1])
-    thresholds = thresholds or one_threshold(truth.class_order)
+    matches = matches_of(dataset, predictions, kind)
+    limit = headline_limit(matches.truth)
+    thresholds = thresholds or one_threshold(matches.truth.class_order)
     is_kept = thresholds.is_kept(matches)
     true_area, found_area = areas(matches)
     return Study(
@@ -100,6 +97,25 @@ def study(
         found_area=found_area,
         limit=limit,
     )
+
+
+def matches_of(
+    dataset: Dataset, predictions: Sequence[Mapping[str, Any]], kind: Kind
+) -> Matches:
+    """Predictions matched with the objects of an annotated set; see `study`.
+
+    Raises:
+        DataError: The annotations or a prediction cannot be used; the message says which.
+    """
+    truth = ground_truth(dataset, masks=kind == "segm")
+    found = _with_boxes(from_predictions(truth, predictions, kind))
+    return match(truth, found, kind, detection_limits(truth)[-1])
+
+
+def headline_limit(truth: GroundTruth) -> int:
+    """How many detections per image and class the headline AP counts: the first limit that covers the objects."""
+    limits, (_, most) = detection_limits(truth), truth.most_objects()
+    return next((limit for limit in limits if limit >= most), limits[-1])
 
 
 def _with_boxes(found: Detections) -> Detections:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtk.analysis.aims import Aim, best_cut
+from cvtk.analysis.bootstrap import (
+    DRAWS,
+    Interval,
+    draw_images,
+    draw_metrics,
+    interval_of,
+)
 from cvtk.analysis.matching import Matches
 
 DEFAULT_SCORE = 0.3
@@ -23,14 +33,19 @@ class Thresholds:
     Attributes:
         by_class: The lowest score that counts, 0 to 1, by class name.
         common: The same for all classes together.
-        f1: What each reaches on the data that it was chosen on, by class name; empty where none was chosen.
         notes: Where they come from, as sentences.
+        file: The annotations that they were chosen on; empty where they were not.
+        sha256: Of that file, where it is known.
+        reached: Precision, recall and F1 there, with their 95% intervals, by class name; those of all objects
+            together under the empty name.
     """
 
     by_class: dict[str, float]
     common: float
-    f1: dict[str, float]
     notes: list[str]
+    file: str = ""
+    sha256: str = ""
+    reached: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     def is_kept(self, matches: Matches) -> NDArray[np.bool_]:
         """(N,) which detections reach the score of their class."""
@@ -39,81 +54,158 @@ class Thresholds:
             return np.zeros(len(matches.found), dtype=bool)
         return np.asarray(matches.found.score >= least[matches.found.category - 1])
 
+    def words(self, most: int = 6) -> str:
+        """The scores on one line: `flower 0.42, fruit 0.35`; of many classes the range."""
+        scores = self.by_class.values()
+        if len(self.by_class) > most:
+            return f"{min(scores):.2f} to {max(scores):.2f}, by class"
+        return ", ".join(f"{name} {score:.2f}" for name, score in self.by_class.items())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything as texts, numbers, lists and dictionaries, for JSON and checkpoints; NaN is None."""
+        plain: dict[str, Any] = asdict(self)
+        for metrics in plain["reached"].values():
+            for interval in metrics.values():
+                interval.update(
+                    {k: None if math.isnan(v) else v for k, v in interval.items()}
+                )
+        return plain
+
+
+def from_plain(plain: Any, classes: list[str]) -> Thresholds:
+    """What `Thresholds.to_plain` gave, checked: it comes out of a file.
+
+    Args:
+        plain: Anything.
+        classes: The names for which there must be scores.
+
+    Raises:
+        ValueError: It is not that, or of other classes.
+    """
+    try:
+        by_class = {name: _score(plain["by_class"][name]) for name in classes}
+        reached = {
+            str(name): {
+                str(metric): Interval(**{k: _number(v) for k, v in values.items()})
+                for metric, values in metrics.items()
+            }
+            for name, metrics in dict(plain["reached"]).items()
+        }
+        return Thresholds(
+            by_class=by_class,
+            common=_score(plain["common"]),
+            notes=[str(note) for note in plain["notes"]],
+            file=str(plain["file"]),
+            sha256=str(plain["sha256"]),
+            reached=reached,
+        )
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"no scores to cut at: {error}") from None
+
+
+def _score(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r:.40} is no score")
+    return float(value)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
 
 def one_threshold(classes: list[str], score: float = DEFAULT_SCORE) -> Thresholds:
     """The same score for every class, chosen on no data."""
     note = f"Detections count from a score of {score:g} on, which was not fitted to any data."
-    return Thresholds(dict.fromkeys(classes, score), score, {}, [note])
+    return Thresholds(dict.fromkeys(classes, score), score, [note])
 
 
 def choose_thresholds(
-    matches: Matches, *, least_objects: int = LEAST_OBJECTS
+    matches: Matches,
+    aim: Aim | None = None,
+    *,
+    least_objects: int = LEAST_OBJECTS,
+    draws: int = DRAWS,
 ) -> Thresholds:
-    """The score for each class at which F1 is highest, at IoU 0.50.
+    """The score for each class that serves an aim best, at IoU 0.50.
 
     Choose it on the validation set. Chosen on the test set, it would make that set's metrics too good.
 
     Args:
         matches: Detections on the validation set, matched with its objects.
+        aim: What for; the highest F1 where left out.
         least_objects: Classes with fewer objects get the common score, the best for all together.
+        draws: How often images are drawn for the intervals of what is reached.
     """
-    truth = matches.truth
-    everything = np.ones(len(matches.found), dtype=bool)
-    objects = {
-        name: int(matches.objects_per_image(number).sum())
-        for number, name in enumerate(truth.classes, 1)
-    }
-    total = sum(objects.values())
-    common, common_f1 = best_f1(matches, everything, total)
-    by_class, f1, few = {}, {}, []
+    aim, truth = aim or Aim(), matches.truth
+    best = best_cut(matches, None, aim)
+    common = best.score if best else DEFAULT_SCORE
+    by_class, few, short = {}, [], []
     for name in truth.class_order:
-        chosen = matches.found.category == truth.classes.index(name) + 1
-        by_class[name], f1[name] = best_f1(matches, chosen, objects[name])
-        if objects[name] < least_objects:
-            few.append(f"{name} ({objects[name]})")
-            by_class[name] = common
-            f1[name] = f1_at(matches, chosen, objects[name], common)
+        number = truth.classes.index(name) + 1
+        objects = int(matches.objects_per_image(number).sum())
+        cut = best_cut(matches, number, aim)
+        by_class[name] = common
+        if objects < least_objects:
+            few.append(f"{name} ({objects})")
+        elif cut is None:
+            short.append(name)
+        else:
+            by_class[name] = cut.score
+            short += [name] if not cut.is_reached else []
+    chosen = Thresholds(by_class, common, [], truth.file)
+    reached = _reached(matches, chosen.is_kept(matches), draws)
+    chosen.reached.update(reached)
+    chosen.notes.extend(_notes(matches, aim, chosen, few, short, least_objects))
+    return chosen
+
+
+def _reached(
+    matches: Matches, is_kept: NDArray[np.bool_], draws: int
+) -> dict[str, dict[str, Interval]]:
+    """Precision, recall and F1, those of all objects under the empty name."""
+    images = len(matches.truth.image_names)
+    weights = draw_images(np.ones(images, dtype=bool), draws)
+    drawn = draw_metrics(matches, is_kept, weights)
+    return {
+        name: {metric: interval_of(v, images) for metric, v in values.items()}
+        for name, values in {"": drawn.overall, **drawn.by_class}.items()
+    }
+
+
+def _notes(
+    matches: Matches,
+    aim: Aim,
+    chosen: Thresholds,
+    few: list[str],
+    short: list[str],
+    least_objects: int,
+) -> list[str]:
+    total = int((~matches.is_crowd).sum())
     notes = [
-        f"The score of each class is the one with the best F1 on {truth.file}, which has {total} objects;"
-        f" the best for all classes together is {common:.2f} (F1 {common_f1:.2f})."
+        f"The score to cut at of each class is {aim.words} on {chosen.file}, which has {total} objects;"
+        f" for all classes together it is {chosen.common:.2f}."
     ]
     if few:
         notes.append(
             f"With fewer than {least_objects} objects there, these classes get the common score: {', '.join(few)}."
         )
-    return Thresholds(by_class, common, f1, notes)
+    if short:
+        notes.append(
+            f"No score reaches that for {', '.join(short)}: the nearest one is taken."
+        )
+    told = chosen.reached.get("", {})
+    if told and not math.isnan(told["F1"].value):
+        values = [
+            f"{name} {told[name].value:.2f}{_range(told[name])}"
+            for name in ("F1", "precision", "recall")
+        ]
+        notes.append(
+            f"There they give {', '.join(values)}: a little too good, since they were chosen there."
+        )
+    return notes
 
 
-def best_f1(
-    matches: Matches, chosen: NDArray[np.bool_], objects: int
-) -> tuple[float, float]:
-    """The score to cut at with the highest F1, and that F1; the highest such score of several.
-
-    Args:
-        matches: Detections matched with objects.
-        chosen: (N,) the detections to look at, such as those of a class.
-        objects: How many objects they should find.
-
-    Returns:
-        Score and F1, both 0 to 1; the default score where nothing can be found.
-    """
-    chosen = chosen & ~matches.is_ignored[0]
-    score, hit = matches.found.score[chosen], matches.is_true[0, chosen]
-    if not objects or not hit.any():
-        return DEFAULT_SCORE, 0.0
-    f1 = 2 * np.cumsum(hit) / (np.arange(1, len(hit) + 1) + objects)
-    # A cut takes all detections of a score, or none of them.
-    is_last_of_score = np.append(score[1:] != score[:-1], True)
-    places = np.flatnonzero(is_last_of_score)
-    best = places[np.argmax(f1[places])]
-    return float(score[best]), float(f1[best])
-
-
-def f1_at(
-    matches: Matches, chosen: NDArray[np.bool_], objects: int, score: float
-) -> float:
-    """F1 of the chosen detections from a score on; 0 where there is neither object nor detection."""
-    kept = chosen & (matches.found.score >= score) & ~matches.is_ignored[0]
-    hits = int(matches.is_true[0, kept].sum())
-    together = int(kept.sum()) + objects
-    return 2 * hits / together if together else 0.0
+def _range(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return ""
+    return f" ({interval.low:.2f} to {interval.high:.2f})"

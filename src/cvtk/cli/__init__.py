@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("cvtk.cli.demo", "Try everything on a small made-up data set."),
     "data": ("cvtk.cli.data", "Check, convert, split and show annotated images."),
     "measure": ("cvtk.cli.measure", "Sizes, shapes and colours of objects, as tables."),
+    "compare": ("cvtk.cli.compare", "Is one of two models better, and is that sure?"),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
     "doctor": (
         "cvtk.cli.doctor",

@@ -8,13 +8,16 @@ from typing import Any
 
 from cvtk import data
 from cvtk.analysis.report import write_report
-from cvtk.analysis.study import study
+from cvtk.analysis.study import Study, study
 from cvtk.analysis.tables import write_tables
+from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
+from cvtk.engine.evaluated import PREDICTIONS, STATS
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.thresholds import thresholds_on
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
@@ -24,7 +27,6 @@ from cvtk.metrics.detections import Kind
 from cvtk.options import EvaluateOptions
 
 Statistics = dict[str, Any]
-STATS, PREDICTIONS = "test_stats.json", "test_outputs.coco.json"
 REPORT = "report.html"
 TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
@@ -44,9 +46,10 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
     truth = read_truth(file, predictor.spec)
     if folder is None:
         return measure(predictor, truth)[0]
-    return evaluate_to_files(
+    statistics, _ = evaluate_to_files(
         predictor, truth, folder, folder / STATS, force=options.force
     )
+    return statistics
 
 
 def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
@@ -69,7 +72,7 @@ def evaluate_to_files(
     stats_file: Path,
     *,
     force: bool,
-) -> Statistics:
+) -> tuple[Statistics, Study | None]:
     """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
     Args:
@@ -78,8 +81,14 @@ def evaluate_to_files(
         folder: For the predictions, `test_outputs.coco.json`, and for `report.html` and the tables.
         stats_file: For the statistics.
         force: Whether results may be replaced.
+
+    Returns:
+        The statistics, and the analysis; None where it failed.
     """
     statistics, predictions = measure(predictor, truth)
+    thresholds = thresholds_on(predictor.thresholds, truth)
+    if thresholds is not None:
+        statistics["cut_at"] = thresholds.by_class
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
@@ -88,8 +97,10 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    write_analysis(predictor.spec, truth, predictions, folder, force=force)
-    return statistics
+    analysed = write_analysis(
+        predictor.spec, truth, predictions, folder, thresholds, force=force
+    )
+    return statistics, analysed
 
 
 def write_analysis(
@@ -97,9 +108,10 @@ def write_analysis(
     truth: data.Dataset,
     predictions: list[dict[str, Any]],
     folder: Path,
+    thresholds: Thresholds | None = None,
     *,
     force: bool,
-) -> None:
+) -> Study | None:
     """Writes `report.html` and the tables. Where that fails it says so: the metrics are written already.
 
     Args:
@@ -107,12 +119,15 @@ def write_analysis(
         truth: The annotated set, checked.
         predictions: All of them, in COCO's results format.
         folder: Where to.
+        thresholds: The scores to cut at that were chosen for the weights, if there are any.
         force: Whether files may be replaced.
+
+    Returns:
+        The analysis; None where it failed.
     """
-    kind: Kind = "segm" if spec.task == "segm" else "bbox"
     training = spec.weights.with_suffix("") if spec.weights else None
     try:
-        analysed = study(truth, predictions, kind)
+        analysed = study(truth, predictions, spec.kind, thresholds)
         write_tables(analysed, folder, force=force)
         write_report(analysed, folder / REPORT, training, force=force)
     except Exception as error:  # whatever it is: hours of training must not end in it
@@ -120,14 +135,21 @@ def write_analysis(
         logger.warning(
             f"{folder / REPORT} could not be written ({reason}). The metrics are complete."
         )
-        return
+        return None
     logger.info(f"What went wrong, with the worst cases: see {folder / REPORT}")
+    return analysed
 
 
 def measure(
     predictor: Predictor, truth: data.Dataset
 ) -> tuple[Statistics, list[dict[str, Any]]]:
-    """The statistics on an annotated set, and all predictions, not thresholded, with the set's own ids."""
+    """The statistics on an annotated set, and all predictions; see `predict_all`."""
+    predictions = predict_all(predictor, truth)
+    return statistics_of(truth, predictions, predictor.spec.task), predictions
+
+
+def predict_all(predictor: Predictor, truth: data.Dataset) -> list[dict[str, Any]]:
+    """All predictions for an annotated set, not thresholded, with the set's own ids."""
     spec = predictor.spec
     category_ids = dict(
         zip(spec.category_ids, align_categories(truth, spec.classes), strict=True)
@@ -142,7 +164,7 @@ def measure(
         for item in result.to_coco(image.id, len(predictions) + 1):
             item["category_id"] = category_ids[item["category_id"]]
             predictions.append(item)
-    return statistics_of(truth, predictions, spec.task), predictions
+    return predictions
 
 
 def statistics_of(

@@ -15,7 +15,8 @@ from cvtk.engine.workspace import find_noted
 from cvtk.errors import ModelError
 from cvtk.log import console, logger
 from cvtk.recipe.workers import tie_workers
-from cvtk.visual.curves import write_training_stats
+from cvtk.visual.class_curves import class_scalars
+from cvtk.visual.training_stats import write_training_stats
 
 BAR = 20  # characters
 STEPS_TO_JUDGE = (
@@ -199,6 +200,22 @@ class PatienceHook(EarlyStoppingHook):  # type: ignore[misc]
         if runner.train_loop.stop_training:
             epochs = f"{self.wait_count} epoch{'s' * (self.wait_count > 1)}"
             logger.info(f"No better AP in {epochs}: the training ends here.")
+
+
+class ClassMetricsHook(Hook):  # type: ignore[misc]
+    """Adds AP by class to the log of each validation, from which tables and curves are made."""
+
+    priority = "VERY_LOW"  # before the tables are written
+
+    def after_val_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Writes a line of its own: MMEngine would average classes whose name it takes for that of a loss."""
+        from cvtk.engine.coco_metric import CLASS_METRICS
+
+        by_class = runner.message_hub.get_info(CLASS_METRICS, {})
+        if by_class and dist.is_main_process():
+            runner.visualizer.add_scalars(class_scalars(by_class), step=runner.epoch)
 
 
 class StatsHook(Hook):  # type: ignore[misc]

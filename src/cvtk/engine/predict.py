@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
 from cvtk.data.images import in_parallel, probe, too_thin
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.config_files import read_config
@@ -21,6 +22,7 @@ from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
+from cvtk.engine.thresholds import stored_thresholds
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.errors import CvtkError, DataError, FileError, ModelError, one_line
 from cvtk.io import encode_mask, require_free
@@ -51,26 +53,43 @@ class Predictor:
         with quiet_libraries():
             self.network = load_network(spec, pick_device(device))
 
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """The scores to cut at that were chosen as it was trained; None without a validation set."""
+        return self.network.thresholds  # type: ignore[no-any-return]
+
+    def least_scores(self, score: float | None) -> list[float]:
+        """The lowest score to keep of each class, in their order.
+
+        Args:
+            score: One for all, 0 to 1; None takes those of the weights, else the default.
+        """
+        if score is None and self.thresholds is not None:
+            return [self.thresholds.by_class[name] for name in self.spec.classes]
+        one = DEFAULT_SCORE if score is None else score
+        return [one] * len(self.spec.classes)
+
     def predict(
-        self, images: Sequence[ImageSource], batch_size: int, score: float
+        self, images: Sequence[ImageSource], batch_size: int, score: float | None
     ) -> Iterator[Result]:
         """Yields what is found in each image.
 
         Args:
             images: In the order of the results.
             batch_size: Images that the network sees at once.
-            score: Lowest score to keep, 0 to 1.
+            score: Lowest score to keep, 0 to 1; None: see `least_scores`.
 
         Raises:
             FileError: An image cannot be read.
         """
-        samples = run_network(self.network, images, batch_size, score)
+        least = self.least_scores(score)
+        samples = run_network(self.network, images, batch_size, min(least))
         for image, sample in zip(images, samples, strict=True):
-            yield to_result(sample, image, self.spec, score)
+            yield to_result(sample, image, self.spec, least)
 
 
 def load_network(spec: ModelSpec, device: str) -> Any:
-    """The trained network, with its configuration as `cfg`.
+    """The trained network, with its configuration as `cfg`, and its scores to cut at as `thresholds`.
 
     Raises:
         ModelError: The weights do not fit the configuration beside them.
@@ -81,7 +100,7 @@ def load_network(spec: ModelSpec, device: str) -> Any:
 
     assert spec.weights is not None
     cfg = read_config(spec.config, spec.trust_weights)
-    state = read_weights(spec.weights, spec.trust_weights)["state_dict"]
+    checkpoint = read_weights(spec.weights, spec.trust_weights)
     init_default_scope("mmdet")
     load = functools.partial(load_named, trust=spec.trust_weights)
     try:
@@ -95,13 +114,14 @@ def load_network(spec: ModelSpec, device: str) -> Any:
             "Keep the two files of one training together, and the packages that it was trained with.",
         ) from None
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise ModelError(
             f"{spec.weights} does not fit {spec.config}: {one_line(error)}",
             "Keep the two files of one training together.",
         ) from None
     network.cfg = cfg
+    network.thresholds = stored_thresholds(checkpoint, spec)
     use_lean_masks(network)
     return network.to(device).eval()
 
@@ -150,10 +170,13 @@ def read_image(pipeline: Any, image: ImageSource) -> Any:
         ) from None
 
 
-def to_result(sample: Any, image: ImageSource, spec: ModelSpec, score: float) -> Result:
+def to_result(
+    sample: Any, image: ImageSource, spec: ModelSpec, least_scores: Sequence[float]
+) -> Result:
     """MMDetection's prediction for one image as a `Result`; masks become RLE at once."""
     found = sample.pred_instances.cpu()
-    found = found[found.scores >= score]
+    least = found.scores.new_tensor(least_scores)
+    found = found[found.scores >= least[found.labels]]
     height, width = sample.ori_shape
     corners = found.bboxes.numpy().astype(np.float64).reshape(-1, 4)
     masks = None
@@ -223,6 +246,11 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
             yield result
 
     spec = predictor.spec
+    if options.score is None and predictor.thresholds is not None:
+        logger.info(
+            f"Scores to cut at, chosen on {predictor.thresholds.file}: {predictor.thresholds.words()}."
+            " --score X takes one for all."
+        )
     count = write_instances(
         file,
         drawn(),
@@ -231,8 +259,10 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
         image_ids=[image.id for image in images],
         force=options.force,
     )
+    least = predictor.least_scores(options.score)
+    scores = f"{min(least):.3g}" if len({*least}) == 1 else "that of their class"
     logger.info(
-        f"{count} objects with a score of at least {options.score:g}: see {file} and the pictures beside it."
+        f"{count} objects with a score of at least {scores}: see {file} and the pictures beside it."
     )
     return file
 

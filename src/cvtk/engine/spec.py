@@ -11,6 +11,7 @@ from typing import Any
 from cvtk.engine.config_files import read_config
 from cvtk.errors import DataError, FileError, InstallError, ModelError
 from cvtk.io import is_file
+from cvtk.metrics.detections import Kind
 from cvtk.options import DEFAULT_MODELS, PathLike
 
 
@@ -35,6 +36,11 @@ class ModelSpec:
     category_ids: list[int]
     weights: Path | None = None
     trust_weights: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What is compared with the true objects: masks where it finds them, else boxes."""
+        return "segm" if self.task == "segm" else "bbox"
 
 
 def make_spec(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import datetime
 import functools
 from collections.abc import Iterator
 from typing import Any
 
-from cvtk.data import Dataset
+from cvtk.analysis.study import Study
+from cvtk.analysis.thresholds import Thresholds
+from cvtk.engine.card import Done, write_card
+from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
@@ -18,7 +22,7 @@ from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
-from cvtk.engine.training_data import prepare_data
+from cvtk.engine.training_data import TrainingData, prepare_data
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.engine.workspace import (
     best_checkpoint,
@@ -30,7 +34,7 @@ from cvtk.errors import CvtkError, OptionError, stopped_by_user
 from cvtk.io import atomic_write
 from cvtk.log import console, logger
 from cvtk.options import TrainOptions
-from cvtk.visual.curves import write_training_stats
+from cvtk.visual.training_stats import write_training_stats
 
 Statistics = dict[str, Any]
 
@@ -53,6 +57,7 @@ def train(
     """
     from mmengine import dist
 
+    started = datetime.datetime.now(datetime.timezone.utc)
     with quiet_libraries():
         device = join_processes(pick_device(options.device))
     if options.print_config:
@@ -60,22 +65,53 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        cfg, best, truth = run(spec, options, device)
-        if not main:
+        cfg, best, data = run(spec, options, device)
+        if not main or data is None:
             return spec, None
         write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        if truth is None:
-            return trained, None
-        name = options.output.with_suffix("")
-        statistics = evaluate_to_files(
-            Predictor(trained, options.device),
-            truth,
-            folder=name,
-            stats_file=name.with_name(f"{name.name}.test_stats.json"),
-            force=True,
+        statistics, thresholds, analysed = judge(trained, data, options)
+        processes = dist.get_world_size()
+        write_card(
+            Done(
+                spec,
+                options,
+                cfg,
+                data,
+                device,
+                processes,
+                started,
+                thresholds,
+                analysed,
+            )
         )
         return trained, statistics
+
+
+def judge(
+    trained: ModelSpec, data: TrainingData, options: TrainOptions
+) -> tuple[Statistics | None, Thresholds | None, Study | None]:
+    """Chooses the scores to cut at on the validation set, and evaluates on the test set, as far as there are such.
+
+    Returns:
+        The statistics of the test set, the scores, and the analysis of the test set.
+    """
+    if data.valid is None and data.test is None:
+        return None, None, None
+    predictor = Predictor(trained, options.device)
+    if data.valid is not None:
+        choose_and_keep(predictor, data.valid, options.aim)
+    if data.test is None:
+        return None, predictor.thresholds, None
+    name = options.output.with_suffix("")
+    statistics, analysed = evaluate_to_files(
+        predictor,
+        data.test,
+        folder=name,
+        stats_file=name.with_name(f"{name.name}.test_stats.json"),
+        force=True,
+    )
+    return statistics, predictor.thresholds, analysed
 
 
 def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
@@ -94,16 +130,17 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
 
 def run(
     spec: ModelSpec, options: TrainOptions, device: str
-) -> tuple[Any, str | None, Dataset | None]:
+) -> tuple[Any, str | None, TrainingData | None]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:
-        The complete configuration, the best checkpoint as the training noted it, and the test set.
+        The complete configuration, the best checkpoint as the training noted it, and the data sets; None of
+        these in the other processes.
     """
     import torch
     from mmengine import dist
 
-    cfg, truth = None, None
+    cfg, data = None, None
     load = functools.partial(load_named, trust=options.trust_weights)
     with quiet_libraries(), checked_loading(load):
         if dist.is_main_process():
@@ -111,7 +148,6 @@ def run(
             with choices_named(options):
                 cfg = configure(spec, data, options, device, dist.get_world_size())
                 set_start(cfg, spec, options)
-            truth = data.test
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
@@ -121,7 +157,7 @@ def run(
                 runner.train()
             finally:  # it holds for the whole process, and was set for the training alone
                 torch.set_flush_denormal(False)
-    return cfg, runner.message_hub.get_info("best_ckpt", None), truth
+    return cfg, runner.message_hub.get_info("best_ckpt", None), data
 
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
@@ -189,7 +225,7 @@ def own_hooks(cfg: Any, device: str) -> list[Any]:
     """The hooks that cvtk adds to those of the configuration; takes from it the one that it replaces."""
     from cvtk.engine import hooks
 
-    found = [hooks.GuardHook(), hooks.ProgressHook()]
+    found = [hooks.GuardHook(), hooks.ProgressHook(), hooks.ClassMetricsHook()]
     best = cfg.default_hooks.checkpoint.save_best
     found.append(hooks.StatsHook(list(cfg.test_evaluator.metric), best))
     if device == "cpu":

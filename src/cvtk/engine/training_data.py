@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from cvtk import data
 from cvtk.data import checks
 from cvtk.data.coco import to_dict
+from cvtk.data.images import resolve
 from cvtk.engine.spec import ModelSpec
 from cvtk.io import atomic_write
 from cvtk.log import logger
@@ -23,6 +25,23 @@ from cvtk.recipe.data import (
 )
 
 
+@dataclass(frozen=True)
+class SetFacts:
+    """What the run card says of a set.
+
+    Attributes:
+        file: The annotations.
+        image_files: The name of each image, and where it is.
+        by_class: How many annotations each class has.
+        notes: What was said of it before the training.
+    """
+
+    file: Path
+    image_files: list[tuple[str, Path]]
+    by_class: dict[str, int]
+    notes: list[str]
+
+
 @dataclass
 class TrainingData:
     """What is known of the sets of a training.
@@ -32,6 +51,8 @@ class TrainingData:
         images: How many there are to learn from.
         rle: Whether any mask to learn from is run-length encoded.
         most_objects: By set, the image with the most objects, and how many it has.
+        facts: By set, what the run card says of it.
+        valid: The validation set as it was read, to choose the scores to cut at; None without one.
         test: The test set as it was read, for the evaluation at the end; None without one.
     """
 
@@ -39,6 +60,8 @@ class TrainingData:
     images: int = 0
     rle: bool = False
     most_objects: dict[str, tuple[str, int]] = field(default_factory=dict)
+    facts: dict[str, SetFacts] = field(default_factory=dict)
+    valid: data.Dataset | None = None
     test: data.Dataset | None = None
 
 
@@ -55,9 +78,8 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
     for split, file in options.annotation_files.items():
         dataset = data.read(file)
         train = split == "train"
-        for note in checks.require_trainable(
-            dataset, spec.classes, spec.task, train=train
-        ):
+        notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
+        for note in notes:
             logger.info(note)
         checks.require_images(dataset)
         ids = align_categories(dataset, spec.classes)
@@ -68,13 +90,27 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
         found.datasets[split] = dataset_of(str(used), folder, spec.classes, ids)
         if not options.print_config:
             write_json(coco, used)
+        found.facts[split] = facts_of(dataset, file, notes)
         found.most_objects[split] = image_with_most_objects(coco)
         if train:
             found.images = len(coco["images"])
             found.rle = has_rle(coco)
+        if split == "valid":
+            found.valid = dataset
         if split == "test":
             found.test = dataset
     return found
+
+
+def facts_of(dataset: data.Dataset, file: Path, notes: Iterable[object]) -> SetFacts:
+    """What the run card says of a set, which is all that is kept of that to learn from."""
+    names = [image.file_name for image in dataset.images]
+    return SetFacts(
+        file=file,
+        image_files=[(name, resolve(dataset.folder, name)) for name in names],
+        by_class=dataset.counts(),
+        notes=[str(note) for note in notes],
+    )
 
 
 def align_categories(dataset: data.Dataset, classes: list[str]) -> list[int]:

@@ -93,9 +93,9 @@ def require_own_names(options: TrainOptions) -> None:
             f"{configuration}, where the configuration is written, is another file of yours.",
             "Choose another name for the weights.",
         )
-    for ending in (".py", ".test_stats.json"):
+    for ending in (".py", ".test_stats.json", ".card.json", ".methods.md"):
         require_free(name.with_name(name.name + ending), force=force)
-    for split in ("train", "valid"):
+    for split in ("train", "valid", "classes"):
         for ending in ("txt", "png"):
             file = name.with_name(f"{name.name}.train_stats.{split}.{ending}")
             require_free(file, force=True)

@@ -44,32 +44,6 @@ _LOSSES = {
 _DPI = 150
 
 
-def write_training_stats(
-    workspace: Path, kinds: Sequence[str], *, best_by: str = ""
-) -> None:
-    """Writes the tables and curves of a training; call it after any epoch, or at the end.
-
-    Args:
-        workspace: The folder with MMEngine's logs, of all starts where it was resumed. For `outputs/a` the
-            files are `outputs/a.train_stats.train.txt` and `.png`, and the same with `valid`; a table
-            without rows is not written.
-        kinds: What is evaluated, `bbox` and perhaps `segm`.
-        best_by: The column that decides which epoch is best; the AP of the last kind where left out.
-
-    Raises:
-        FileError: A file cannot be written.
-    """
-    lines = read_scalars(workspace)
-    training, validation = training_rows(lines), validation_rows(lines, kinds)
-    if training:
-        stem = Path(f"{workspace}.train_stats.train")
-        write_statistics(stem, training, plot_losses(training))
-    if validation:
-        stem = Path(f"{workspace}.train_stats.valid")
-        best_by = best_by or f"coco/{kinds[-1]}_mAP"
-        write_statistics(stem, validation, plot_scores(validation, kinds, best_by))
-
-
 def read_scalars(workspace: Path) -> list[Row]:
     """All lines of MMEngine's logs below a workspace, oldest first.
 
@@ -96,7 +70,7 @@ def training_rows(lines: Iterable[Row]) -> list[Row]:
     """
     training = [line for line in lines if line.get("epoch") is not None]
     rows = []
-    for epoch, values in _last_by(training, "epoch").items():
+    for epoch, values in last_by(training, "epoch").items():
         row: Row = {"epoch": epoch}
         row |= {key: values[key] for key in values if key not in _LEFT_OUT}
         row |= {key: values.get(key, 0.0) for key in ("time", "memory")}
@@ -121,11 +95,11 @@ def validation_rows(lines: Iterable[Row], kinds: Sequence[str]) -> list[Row]:
     return [
         {key: values.get(key, 0.0) for key in (*names, "data_time", "time")}
         | {"step": epoch}
-        for epoch, values in _last_by(validation, "step").items()
+        for epoch, values in last_by(validation, "step").items()
     ]
 
 
-def _last_by(lines: Iterable[Row], key: str) -> dict[int, Row]:
+def last_by(lines: Iterable[Row], key: str) -> dict[int, Row]:
     """The last value of each column in the lines of each epoch, the epochs in order.
 
     What was broken off is replaced by what went on after `--resume`, since its lines come later.
@@ -185,7 +159,7 @@ def plot_losses(rows: Sequence[Row]) -> Figure:
     Args:
         rows: What `training_rows` gave, at least one.
     """
-    figure, axes = _empty_plot(rows, "epoch", "loss")
+    figure, axes = empty_plot(rows, "epoch", "loss")
     columns = dict.fromkeys(column for row in rows for column in row)
     losses = [column for column in columns if "loss" in column]
     for index, (name, parts) in enumerate(_by_name(losses).items()):
@@ -195,9 +169,9 @@ def plot_losses(rows: Sequence[Row]) -> Figure:
             [row["epoch"] for row in rows],
             values,
             label=name,
-            color="black" if is_total else _line_colour(index),
+            color="black" if is_total else line_colour(index),
             linewidth=2 if is_total else 1.5,
-            marker=_marker(rows),
+            marker=marker(rows),
         )
     axes.legend()
     return figure
@@ -211,17 +185,17 @@ def plot_scores(rows: Sequence[Row], kinds: Sequence[str], best_by: str) -> Figu
         kinds: What is evaluated, `bbox` and perhaps `segm`.
         best_by: The column that decides which epoch is best, such as `coco/segm_mAP`.
     """
-    figure, axes = _empty_plot(rows, "step", "AP on the validation set")
+    figure, axes = empty_plot(rows, "step", "AP on the validation set")
     for kind in reversed(kinds):
         for size, style in (("", "-"), ("_50", "--")):
             column = f"coco/{kind}_mAP{size}"
             axes.plot(
                 [row["step"] for row in rows],
-                [_score(row, column) for row in rows],
+                [score_of(row, column) for row in rows],
                 style,
-                label=_score_name(column),
-                color=_line_colour(0 if kind == "segm" else 1),
-                marker=_marker(rows),
+                label=score_name(column),
+                color=line_colour(0 if kind == "segm" else 1),
+                marker=marker(rows),
             )
     _mark_best(axes, rows, best_by)
     axes.set_ylim(bottom=0)
@@ -231,8 +205,8 @@ def plot_scores(rows: Sequence[Row], kinds: Sequence[str], best_by: str) -> Figu
 
 def best_row(rows: Sequence[Row], column: str) -> Row | None:
     """The first row with the highest value in a column; None where none is above 0."""
-    best = max(rows, key=lambda row: _score(row, column), default=None)
-    if best is None or _score(best, column) <= 0:
+    best = max(rows, key=lambda row: score_of(row, column), default=None)
+    if best is None or score_of(best, column) <= 0:
         return None
     return best
 
@@ -242,7 +216,7 @@ def _mark_best(axes: Axes, rows: Sequence[Row], column: str) -> None:
     if best is None:
         axes.set_title("Nothing found yet")
         return
-    epoch, score = best["step"], _score(best, column)
+    epoch, score = best["step"], score_of(best, column)
     axes.axvline(epoch, color="grey", linestyle=":", zorder=0)
     axes.plot(
         [epoch],
@@ -251,17 +225,17 @@ def _mark_best(axes: Axes, rows: Sequence[Row], column: str) -> None:
         markersize=14,
         color="black",
         linestyle="",
-        label=f"best epoch: {epoch} ({_score_name(column)} {score:.3f})",
+        label=f"best epoch: {epoch} ({score_name(column)} {score:.3f})",
     )
 
 
-def _score(row: Row, column: str) -> float:
+def score_of(row: Row, column: str) -> float:
     """A value of AP; 0 where COCO says -1 (no such objects) or nothing was found."""
     value = float(row.get(column, 0.0))
     return value if value > 0 else 0.0
 
 
-def _score_name(column: str) -> str:
+def score_name(column: str) -> str:
     """`coco/segm_mAP_50` -> `mask AP50`."""
     kind, _, size = column.removeprefix("coco/").partition("_mAP")
     return f"{_KINDS.get(kind, kind)} AP{size.removeprefix('_')}"
@@ -281,7 +255,7 @@ def _by_name(losses: Sequence[str]) -> dict[str, list[str]]:
     return named
 
 
-def _empty_plot(rows: Sequence[Row], epoch: str, title: str) -> tuple[Figure, Axes]:
+def empty_plot(rows: Sequence[Row], epoch: str, title: str) -> tuple[Figure, Axes]:
     """A figure and its axes, with whole epochs below."""
     # Not pyplot: it would start the backend that a notebook or $MPLBACKEND asks for.
     from matplotlib.figure import Figure
@@ -297,12 +271,12 @@ def _empty_plot(rows: Sequence[Row], epoch: str, title: str) -> tuple[Figure, Ax
     return figure, axes
 
 
-def _marker(rows: Sequence[Row]) -> str:
+def marker(rows: Sequence[Row]) -> str:
     """Dots where the epochs are few: a curve of one epoch is nothing but its dot."""
     return "o" if len(rows) <= 20 else ""
 
 
-def _line_colour(index: int) -> tuple[float, float, float]:
+def line_colour(index: int) -> tuple[float, float, float]:
     """Colours that colour-blind readers can tell apart, as matplotlib takes them (0..1)."""
     red, green, blue = class_colour(index)
     return (red / 255, green / 255, blue / 255)

@@ -1,0 +1,198 @@
+"""A training as a paragraph for a paper: in the past tense, with references, and nothing that was not done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Card = Mapping[str, Any]
+"""A run card, as `cvtk.engine.card` writes it."""
+
+MMDETECTION = "Chen K. et al. (2019). MMDetection: Open MMLab Detection Toolbox and Benchmark. arXiv:1906.07155."
+PYTORCH = (
+    "Paszke A. et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library."
+    " Advances in Neural Information Processing Systems 32."
+)
+COCO = (
+    "Lin T.-Y. et al. (2014). Microsoft COCO: Common Objects in Context. ECCV 2014, 740-755."
+    " arXiv:1405.0312."
+)
+BOOTSTRAP = "Efron B., Tibshirani R. J. (1993). An Introduction to the Bootstrap. Chapman & Hall."
+
+_KINDS = {"segm": "masks", "det": "boxes"}
+_TASKS = {"segm": "Instance segmentation", "det": "Object detection"}
+_STARTS = {
+    "none": "from random weights",
+    "imagenet": "from a backbone that was trained on ImageNet",
+    "coco": "from weights that were trained on COCO",
+}
+
+
+class _References:
+    """The numbered list of what is cited, in the order of the text."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def cite(self, text: str) -> str:
+        """` [1]`, for a reference that may have been cited before."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return f" [{self.texts.index(text) + 1}]"
+
+
+def methods_text(card: Card) -> str:
+    """The paragraph and its references, as Markdown.
+
+    Args:
+        card: The run card of the training; what is not in it is not said.
+    """
+    references = _References()
+    sentences = [
+        _model(card, references),
+        _training(card),
+        *_schedule(card),
+        *_validation(card),
+        *_test(card, references),
+        *_time(card),
+    ]
+    lines = [" ".join(sentences), "", "References:", ""]
+    lines += [f"{n}. {text}" for n, text in enumerate(references.texts, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def _model(card: Card, references: _References) -> str:
+    model, versions = card["model"], card["versions"]
+    cited = ""
+    if model["paper"]:
+        cited = references.cite(f"{model['paper']}. {model['paper_url']}".strip())
+    return (
+        f"{_TASKS[model['task']]} was done with {model['family']} ({model['architecture']}){cited}"
+        f" in MMDetection {versions['mmdet']}{references.cite(MMDETECTION)} and PyTorch"
+        f" {versions['torch']}{references.cite(PYTORCH)}, configured and run by cvtk {versions['cvtk']}."
+    )
+
+
+def _training(card: Card) -> str:
+    train, run = card["data"]["train"], card["training"]
+    start = _STARTS.get(
+        card["options"]["weights"], "from weights of an earlier training"
+    )
+    resumed = ", with at least one interruption" if run["resumed"] else ""
+    return f"The model was trained {start} on {_set(train)} for {_count(run['epochs'], 'epoch')}{resumed}."
+
+
+def _schedule(card: Card) -> list[str]:
+    run, options = card["training"], card["options"]
+    text = f"Each step took {_count(run['images_per_step'], 'image')}"
+    if options["image_size"]:
+        text += f", scaled to {options['image_size']} pixels"
+    text += (
+        f"; the optimizer was {run['optimizer']} with a learning rate of {run['lr']:.3g}"
+        f" at its highest, and the seed was {options['seed']}."
+    )
+    if run["transforms"]:
+        text += f" Training images were prepared by MMDetection's {_enumerated(run['transforms'])}."
+    return [text]
+
+
+def _validation(card: Card) -> list[str]:
+    valid, weights = card["data"].get("valid"), card["weights"]
+    if valid is None:
+        return ["The weights of the last epoch were used."]
+    sentences = []
+    if weights["epoch"] is not None and card["validation"]:
+        name, value = next(iter(card["validation"].items()))
+        sentences.append(
+            f"The weights of epoch {weights['epoch']} were used, which had the highest {name} ({value:.3f})"
+            f" on {_set(valid)}, not used for training."
+        )
+    cuts = card["cut_at"]
+    if cuts:
+        scores = ", ".join(
+            f"{name} {score:.2f}" for name, score in cuts["by_class"].items()
+        )
+        sentences.append(
+            f"On these images the lowest score of a prediction that counts was chosen for each class"
+            f" ({scores}), {_AIMS[card['options']['aim'].partition('=')[0]].format(card['options']['aim'])}."
+        )
+    return sentences
+
+
+_AIMS = {
+    "f1": "to maximise F1 at an IoU of 0.50",
+    "count": "so that the counts per image came nearest to the true ones",
+    "recall": "as the highest score with a {} at an IoU of 0.50",
+    "precision": "as the lowest score with a {} at an IoU of 0.50",
+}
+
+
+def _test(card: Card, references: _References) -> list[str]:
+    test = card["data"].get("test")
+    if test is None or not card["test"]:
+        return []
+    kind, metrics = _KINDS[card["model"]["task"]], card["test"]["overall"]
+    value = _value(metrics["AP"])
+    if not value:
+        return [
+            f"The model was tested on {_set(test)}, which hold no object to be found."
+        ]
+    sentences = [
+        f"On {_set(test)}, used neither for training nor for any choice, the average precision of {kind} (AP,"
+        f" the mean over IoU 0.50 to 0.95 and over classes{references.cite(COCO)}) was {value}, and AP at IoU"
+        f" 0.50 was {_value(metrics['AP50'])}."
+    ]
+    told = [
+        f"{name} {_value(metrics[key])}"
+        for name, key in (
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("F1", "F1"),
+        )
+        if _value(metrics[key])
+    ]
+    if told:
+        where = "At the chosen scores" if card["cut_at"] else "From a score of 0.3 on"
+        sentences.append(f"{where}, and at IoU 0.50, it had {_enumerated(told)}.")
+    if metrics["AP"]["low"] is not None:
+        sentences.append(
+            "Values in parentheses are 95% intervals from a bootstrap over the test images"
+            f"{references.cite(BOOTSTRAP)}."
+        )
+    return sentences
+
+
+def _time(card: Card) -> list[str]:
+    run, machine = card["training"], card["machine"]
+    if run["resumed"]:  # only the time of the last part is known
+        return []
+    minutes = run["seconds"] / 60
+    spent = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    spent = "less than a minute" if minutes < 1 else spent
+    where = machine["gpu"] or f"a CPU with {_count(machine['cpus'], 'core')}"
+    return [f"Training and evaluation took {spent} on {where}."]
+
+
+def _set(facts: Mapping[str, Any]) -> str:
+    """`60 images with 305 objects (leaf 200, stem 105)`."""
+    by_class = ", ".join(f"{name} {count}" for name, count in facts["by_class"].items())
+    return f"{_count(facts['images'], 'image')} with {_count(facts['objects'], 'annotated object')} ({by_class})"
+
+
+def _value(interval: Mapping[str, float | None]) -> str:
+    """`0.416 (0.35 to 0.48)`; empty where there is nothing to measure."""
+    if interval["value"] is None:
+        return ""
+    text = f"{interval['value']:.3f}"
+    if interval["low"] is None:
+        return text
+    return f"{text} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _enumerated(items: Sequence[str]) -> str:
+    *head, last = items
+    return f"{', '.join(head)} and {last}" if head else last

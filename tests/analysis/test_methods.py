@@ -1,0 +1,141 @@
+"""The paragraph says what the card says, in the past tense, and nothing that was not done."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+
+from cvtk.analysis.methods import methods_text
+
+
+def interval(value, low=None, high=None):
+    return {"value": value, "low": low, "high": high}
+
+
+def facts(images, **by_class):
+    return {"images": images, "objects": sum(by_class.values()), "by_class": by_class}
+
+
+CARD = {
+    "model": {
+        "architecture": "mask-rcnn_r50_fpn_1x_coco",
+        "family": "Mask R-CNN",
+        "paper": "Mask R-CNN",
+        "paper_url": "https://arxiv.org/abs/1703.06870v3",
+        "task": "segm",
+        "classes": ["leaf", "stem"],
+    },
+    "weights": {"epoch": 20},
+    "data": {
+        "train": facts(60, leaf=200, stem=105),
+        "valid": facts(12, leaf=40, stem=21),
+        "test": facts(1, leaf=1, stem=0),
+    },
+    "options": {"weights": "coco", "image_size": 320, "seed": 7, "aim": "f1"},
+    "training": {
+        "epochs": 24,
+        "images_per_step": 4,
+        "optimizer": "SGD",
+        "lr": 0.005,
+        "transforms": ["Resize", "RandomFlip"],
+        "resumed": False,
+        "seconds": 600,
+    },
+    "validation": {"mask AP": 0.52, "mask AP50": 0.9},
+    "cut_at": {"by_class": {"leaf": 0.42, "stem": 0.35}},
+    "test": {
+        "overall": {
+            "AP": interval(0.5, 0.4, 0.6),
+            "AP50": interval(0.75, 0.7, 0.8),
+            "precision": interval(0.9, 0.85, 0.95),
+            "recall": interval(0.8, 0.75, 0.85),
+            "F1": interval(0.85, 0.8, 0.9),
+        }
+    },
+    "machine": {"gpu": "", "cpus": 8},
+    "versions": {"cvtk": "0.2.0", "mmdet": "3.4.0", "torch": "2.6.0"},
+}
+
+
+def text_of(**changes):
+    """The paragraph of a card in which keys such as `training__resumed` are changed."""
+    card = copy.deepcopy(CARD)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = card
+        for name in parents:
+            place = place[name]
+        place[last] = value
+    return methods_text(card)
+
+
+def test_all_that_was_done_is_told():
+    text = text_of()
+    for part in (
+        "Instance segmentation was done with Mask R-CNN (mask-rcnn_r50_fpn_1x_coco) [1] in MMDetection 3.4.0 [2]",
+        "from weights that were trained on COCO on 60 images with 305 annotated objects (leaf 200, stem 105)",
+        "for 24 epochs.",
+        "Each step took 4 images, scaled to 320 pixels; the optimizer was SGD",
+        "a learning rate of 0.005 at its highest, and the seed was 7",
+        "MMDetection's Resize and RandomFlip",
+        "epoch 20 were used, which had the highest mask AP (0.520) on 12 images with 61 annotated objects",
+        "(leaf 0.42, stem 0.35), to maximise F1",
+        "On 1 image with 1 annotated object",
+        "was 0.500 (0.400 to 0.600), and AP at IoU 0.50 was 0.750 (0.700 to 0.800)",
+        "precision 0.900 (0.850 to 0.950), recall 0.800 (0.750 to 0.850) and F1",
+        "Training and evaluation took 10 minutes on a CPU with 8 cores.",
+    ):
+        assert part in text
+    assert "1. Mask R-CNN. https://arxiv.org/abs/1703.06870v3" in text
+
+
+def test_every_reference_is_cited_and_listed():
+    for text in (text_of(), text_of(test=None), text_of(model__paper="")):
+        paragraph, listed = text.split("References:")
+        cited = sorted({int(n) for n in re.findall(r"\[(\d+)\]", paragraph)})
+        assert cited == [int(n) for n in re.findall(r"^(\d+)\. ", listed, re.M)]
+        assert cited == list(range(1, len(cited) + 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "unsaid"),
+    [
+        ({"test": None}, "IoU 0.50 to 0.95"),
+        ({"cut_at": None}, "chosen"),
+        ({"training__resumed": True}, "took 10 minutes"),
+        ({"model__paper": ""}, "arxiv.org/abs/1703"),
+        ({"options__image_size": None}, "scaled to"),
+        ({"training__transforms": []}, "prepared by"),
+        ({"test__overall__AP": interval(0.5)}, "bootstrap"),
+        ({"options__weights": "none"}, "trained on COCO"),
+    ],
+)
+def test_what_was_not_done_is_not_told(changes, unsaid):
+    assert unsaid in text_of() and unsaid not in text_of(**changes)
+
+
+def test_without_a_validation_set_the_last_epoch_is_used():
+    card = copy.deepcopy(CARD)
+    del card["data"]["valid"], card["data"]["test"]
+    text = methods_text({**card, "cut_at": None, "validation": {}, "test": None})
+    assert "The weights of the last epoch were used." in text
+    assert "test" not in text.split("References")[0]
+
+
+@pytest.mark.parametrize(
+    ("aim", "told"),
+    [
+        ("count", "counts per image came nearest"),
+        ("recall=0.95", "the highest score with a recall=0.95"),
+        ("precision=0.9", "the lowest score with a precision=0.9"),
+    ],
+)
+def test_what_scores_were_chosen_for(aim, told):
+    assert told in text_of(options__aim=aim)
+
+
+def test_a_test_set_without_objects():
+    text = text_of(test__overall__AP=interval(None))
+    assert "hold no object to be found" in text
