@@ -39,6 +39,7 @@ class Option:
         kind: "option": of scripts and library; "setting": a constant at the head of the helper script, and
             an argument in the library; "library": an argument in the library alone.
         in_vanilla: Whether the vanilla script has it too.
+        pixels: Whether the library takes images in memory in place of a path.
     """
 
     help: str
@@ -52,6 +53,7 @@ class Option:
     needed: bool = False
     kind: Literal["option", "setting", "library"] = "option"
     in_vanilla: bool = True
+    pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class Declared:
         return [self._number(item, int) for item in value]
 
     def _path(self, value: Any) -> Any:
+        if self.option.pixels and hasattr(value, "__array_interface__"):
+            return value
         several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
         if several and len(_members(self.type)) > 2:
             return [self._path(item) for item in value]

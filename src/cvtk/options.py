@@ -14,12 +14,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 from cvtk.declare import Checked, Declared, Option, declarations
 
 PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
+
+
+class Pixels(Protocol):
+    """An image in memory: a NumPy array (H, W, 3) in RGB, or a Pillow image."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """How NumPy reads it."""
+
+
+Images: TypeAlias = PathLike | Pixels | Sequence[PathLike | Pixels]
 
 # The architectures of the tutorial, where nobody names one.
 DEFAULT_MODELS: dict[str, str] = {
@@ -314,8 +325,11 @@ class PredictOptions(_Device):
     """What is predicted, and how."""
 
     data: Annotated[
-        PathLike | Sequence[PathLike],
-        Option(help="image, folder, text file of paths, or COCO file"),
+        Images,
+        Option(
+            help="image, folder, pattern, video, COCO file, text file of paths, or - for a list on stdin",
+            pixels=True,
+        ),
     ]
     _: KW_ONLY
     score: Annotated[
@@ -338,6 +352,11 @@ class InferenceOptions(PredictOptions, _Force):
     """Predictions that are drawn and written."""
 
     output: Annotated[PathLike, Option(help="folder for the results")]
+    _: KW_ONLY
+    resume: Annotated[
+        bool,
+        Option(help="go on where a stopped inference ended", in_vanilla=False),
+    ] = False
 
 
 # What each command of a script takes: the parts of its command line, in their order.

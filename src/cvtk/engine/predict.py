@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cvtk.data.images import in_parallel, probe, too_thin
-from cvtk.data.sources import ImageSource, list_images
+from cvtk.data.images import in_parallel
+from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
 from cvtk.engine.lean_masks import use_lean_masks
@@ -22,12 +21,17 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, DataError, FileError, ModelError, one_line
-from cvtk.io import encode_mask, require_free
-from cvtk.log import logger
-from cvtk.options import InferenceOptions
+from cvtk.errors import CvtkError, ModelError, one_line
+from cvtk.io import encode_mask
 from cvtk.recipe.nodes import each_dict
-from cvtk.results import Result, write_instances
+from cvtk.results import Result
+
+if TYPE_CHECKING:
+    from cvtk.engine.images import Picture
+
+T = TypeVar("T")
+
+READERS = 2  # threads that decode and prepare images
 
 
 class Predictor:
@@ -52,7 +56,7 @@ class Predictor:
             self.network = load_network(spec, pick_device(device))
 
     def predict(
-        self, images: Sequence[ImageSource], batch_size: int, score: float
+        self, images: Iterable[ImageSource], batch_size: int, score: float
     ) -> Iterator[Result]:
         """Yields what is found in each image.
 
@@ -62,11 +66,38 @@ class Predictor:
             score: Lowest score to keep, 0 to 1.
 
         Raises:
-            FileError: An image cannot be read.
+            DataError: An image cannot be read.
         """
-        samples = run_network(self.network, images, batch_size, score)
-        for image, sample in zip(images, samples, strict=True):
-            yield to_result(sample, image, self.spec, score)
+        for picture, result in self.stream(images, batch_size, score):
+            # What lies in a file is read again when it is asked for: results may be kept by the thousand.
+            yield replace(result, pixels=picture.source.pixels)
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        batch_size: int,
+        score: float,
+        broken: Callable[[ImageSource, CvtkError], None] | None = None,
+    ) -> Iterator[tuple[Picture, Result]]:
+        """Yields each image with what is found in it; the next ones are read meanwhile.
+
+        Args:
+            images: In the order of the results.
+            batch_size: Images that the network sees at once.
+            score: Lowest score to keep, 0 to 1.
+            broken: Called with an image that cannot be read, which is then left out.
+
+        Raises:
+            DataError: An image cannot be read, and `broken` is None.
+        """
+        from cvtk.engine.images import Reader
+
+        reader = Reader(self.network.cfg.test_dataloader.dataset.pipeline)
+        pictures = read_ahead(reader.read, images, batch_size, broken)
+        while batch := list(islice(pictures, batch_size)):
+            samples = run_network(self.network, [p.sample for p in batch], score)
+            for picture, sample in zip(batch, samples, strict=True):
+                yield picture, to_result(sample, picture.source, self.spec, score)
 
 
 def load_network(spec: ModelSpec, device: str) -> Any:
@@ -106,48 +137,47 @@ def load_network(spec: ModelSpec, device: str) -> Any:
     return network.to(device).eval()
 
 
-def run_network(
-    network: Any, images: Sequence[ImageSource], batch_size: int, score: float
-) -> Iterator[Any]:
-    """Yields MMDetection's prediction for each image; the next batch is read meanwhile."""
+def read_ahead(
+    read: Callable[[ImageSource], T],
+    images: Iterable[ImageSource],
+    batch_size: int,
+    broken: Callable[[ImageSource, CvtkError], None] | None,
+) -> Iterator[T]:
+    """Reads images in threads, a batch and a few more ahead of what is taken, in order.
+
+    Args:
+        read: Reads one.
+        images: Which.
+        batch_size: How many are taken together.
+        broken: Called with an image that cannot be read, which is then left out; None: the error is raised.
+    """
+
+    def attempt(source: ImageSource) -> tuple[ImageSource, T | CvtkError]:
+        try:
+            return source, read(source)
+        except CvtkError as error:
+            return source, error
+
+    ahead = batch_size + READERS
+    for source, found in in_parallel(attempt, images, workers=READERS, ahead=ahead):
+        if not isinstance(found, CvtkError):
+            yield found
+        elif broken is None:
+            raise found
+        else:
+            broken(source, found)
+
+
+def run_network(network: Any, samples: Sequence[Any], score: float) -> list[Any]:
+    """MMDetection's predictions for prepared images, one each."""
     import torch
-    from mmcv.transforms import Compose
     from mmengine.dataset import pseudo_collate
 
-    from cvtk.engine.images import read_as_displayed
-
-    steps = copy.deepcopy(network.cfg.test_dataloader.dataset.pipeline)
-    read_as_displayed(steps)
-    pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
-
-    def load(start: int) -> list[Any]:
-        batch = images[start : start + batch_size]
-        return [read_image(pipeline, image) for image in batch]
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(load, 0)
-        for start in range(0, len(images), batch_size):
-            batch = pseudo_collate(ahead.result())
-            ahead = reader.submit(load, start + batch_size)
-            with weak_objects_left_out(network, score), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of no use to who predicts
-                with torch.inference_mode():
-                    samples = network.test_step(batch)
-            yield from samples
-
-
-def read_image(pipeline: Any, image: ImageSource) -> Any:
-    """An image after the pipeline of the test images.
-
-    Raises:
-        FileError: It cannot be read.
-    """
-    try:
-        return pipeline({"img_path": str(image.path), "img_id": 0})
-    except Exception:  # OpenCV and MMDetection raise whatever a broken file leads to
-        raise FileError(
-            f"{image.path} cannot be read as an image.", "Open it, or leave it out."
-        ) from None
+    with weak_objects_left_out(network, score), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no use to who predicts
+        with torch.inference_mode():
+            found: list[Any] = network.test_step(pseudo_collate(list(samples)))
+    return found
 
 
 def to_result(sample: Any, image: ImageSource, spec: ModelSpec, score: float) -> Result:
@@ -165,6 +195,7 @@ def to_result(sample: Any, image: ImageSource, spec: ModelSpec, score: float) ->
     return Result(
         path=image.path,
         name=image.name,
+        seconds=image.seconds,
         height=height,
         width=width,
         classes=tuple(spec.classes),
@@ -200,70 +231,3 @@ def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
     finally:
         for part, own in zip(parts, before, strict=True):
             part["score_thr"] = own
-
-
-def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
-    """Draws what is found in each image, and writes it all to `instances.json`.
-
-    Returns:
-        The COCO file.
-    """
-    folder = Path(options.output)
-    file = folder / "instances.json"
-    require_free(file, force=options.force)
-    images = list_images(options.data)
-    require_not_read(folder, file, options.data, images)
-    for image in images:
-        require_free(folder / image.name, force=options.force)
-    require_readable(images)
-
-    def drawn() -> Iterator[Result]:
-        for result in predictor.predict(images, options.batch_size, options.score):
-            result.save_to_img(folder, force=options.force)
-            yield result
-
-    spec = predictor.spec
-    count = write_instances(
-        file,
-        drawn(),
-        spec.classes,
-        spec.category_ids,
-        image_ids=[image.id for image in images],
-        force=options.force,
-    )
-    logger.info(
-        f"{count} objects with a score of at least {options.score:g}: see {file} and the pictures beside it."
-    )
-    return file
-
-
-def require_readable(images: Sequence[ImageSource]) -> None:
-    """Opens every image, so that a damaged one is told before anything is drawn.
-
-    Raises:
-        DataError: One cannot be used.
-    """
-    for facts in in_parallel(lambda image: probe(image.path), images):
-        problem = facts.trouble or too_thin(facts.width, facts.height)
-        if problem:
-            raise DataError(f"{facts.path}: {problem}.", "Mend it, or leave it out.")
-
-
-def require_not_read(
-    folder: Path, file: Path, data: Any, images: Sequence[ImageSource]
-) -> None:
-    """Checks that no result would take the place of what is read.
-
-    Raises:
-        FileError: One would.
-    """
-    inputs = {image.path.resolve() for image in images}
-    if isinstance(data, (str, Path)):
-        inputs.add(Path(data).resolve())
-    outputs = [file, *(folder / image.name for image in images)]
-    for output in outputs:
-        if output.resolve() in inputs:
-            raise FileError(
-                f"{output} is among what is read, and a result would replace it.",
-                "Choose another --output folder.",
-            )

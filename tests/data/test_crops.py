@@ -7,7 +7,7 @@ import pytest
 
 from cvtk.errors import DataError
 from cvtk.io import decode_mask, encode_mask
-from cvtk.measure.crops import cut_out
+from cvtk.data.crops import cut_out
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 1.0])
