@@ -327,7 +327,9 @@ class PredictOptions(_Device):
     data: Annotated[
         Images,
         Option(
-            help="image, folder, pattern, video, COCO file, text file of paths, or - for a list on stdin",
+            help="image, folder, text file of paths, or COCO file",
+            word="-",
+            word_help="also a pattern, a video, or - for paths on stdin",
             pixels=True,
         ),
     ]

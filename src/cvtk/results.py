@@ -244,11 +244,9 @@ class Result:
         if image is None:
             image = self.pixels if self.pixels is not None else read_image(self.path)
         pixels = np.asarray(image)
-        size = (self.height, self.width)
-        if pixels.shape[:2] != size:
-            raise ValueError(
-                f"{self.path}: the image is {pixels.shape[:2]}, the result {size}"
-            )
+        size, own = (self.width, self.height), pixels.shape[1::-1]
+        if own != size:
+            raise ValueError(f"{self.path}: the image is {own}, the result {size}")
         names = self._written_names()
         texts = [
             f"{names[label]} {score:.2f}"

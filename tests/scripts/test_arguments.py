@@ -40,7 +40,7 @@ REQUIRED = {
 LEFT_OUT = {
     "train": {"tensorboard", "print_config", "trust_weights"},
     "evaluate": {"trust_weights"},
-    "inference": {"trust_weights", "batch_size"},
+    "inference": {"trust_weights", "batch_size", "resume"},
 }
 
 

@@ -50,7 +50,8 @@ def find_inputs(data: Any) -> list[ImageSource] | Video:
         DataError: A file is not what its name says, or `data` is none of it.
     """
     if isinstance(data, (str, Path)) and is_video(Path(data)):
-        _require_image(Path(data), str(data))
+        if not is_file(Path(data)):
+            raise FileError(f"{data}: no such file.", "Check the path.")
         return Video.open(Path(data))
     return list_images(data)
 
