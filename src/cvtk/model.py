@@ -145,7 +145,9 @@ class Model:
         inputs = find_inputs(options.data)
         images = frames_of(inputs) if isinstance(inputs, Video) else inputs
         predictor = self._predictor(options.device)
-        yield from predictor.predict(images, options.batch_size, options.score)
+        yield from predictor.predict(
+            images, options.batch_size, options.score, predictor.tiling(options)
+        )
 
     @takes(InferenceOptions)
     def predict_to_files(self, options: InferenceOptions) -> Path:

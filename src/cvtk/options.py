@@ -14,22 +14,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from cvtk.declare import Checked, Declared, Option, declarations
+from cvtk.declare import Checked, Declared, Option, Pixels, declarations
 
 PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
-
-
-class Pixels(Protocol):
-    """An image in memory: a NumPy array (H, W, 3) in RGB, or a Pillow image."""
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        """How NumPy reads it."""
-
-
 Images: TypeAlias = PathLike | Pixels | Sequence[PathLike | Pixels]
 
 # The architectures of the tutorial, where nobody names one.
@@ -56,6 +46,32 @@ class _Device(Checked):
 class _Force(Checked):
     _: KW_ONLY
     force: Annotated[bool, Option(help="replace results that exist")] = False
+
+
+@dataclass(frozen=True)
+class _Tiles(Checked):
+    _: KW_ONLY
+    tile: Annotated[
+        int | Literal["auto"] | None,
+        Option(
+            help="cut large images into tiles of so many pixels",
+            minimum=32,
+            maximum=100_000,
+            word="auto",
+            word_help="auto: as in training",
+            unset="never",
+            in_vanilla=False,
+        ),
+    ] = None
+    overlap: Annotated[
+        float,
+        Option(
+            help="share of a tile that its neighbour sees too",
+            minimum=0,
+            maximum=0.9,
+            in_vanilla=False,
+        ),
+    ] = 0.2
 
 
 @dataclass(frozen=True)
@@ -306,7 +322,7 @@ class TrainOptions(_Trust, _Device, _Force):
 
 
 @dataclass(frozen=True)
-class EvaluateOptions(_Device, _Force):
+class EvaluateOptions(_Tiles, _Device, _Force):
     """An evaluation of trained weights on an annotated set."""
 
     data: Annotated[PathLike, Option(help="COCO file with the images to evaluate on")]
@@ -321,7 +337,7 @@ class EvaluateOptions(_Device, _Force):
 
 
 @dataclass(frozen=True)
-class PredictOptions(_Device):
+class PredictOptions(_Tiles, _Device):
     """What is predicted, and how."""
 
     data: Annotated[

@@ -17,6 +17,7 @@ from cvtk.data.coco import read_images
 from cvtk.data.images import in_parallel, resolve, to_rgb
 from cvtk.data.types import Id
 from cvtk.data.videos import Video, is_video
+from cvtk.declare import Pixels
 from cvtk.errors import DataError, FileError
 from cvtk.io import IMAGE_SUFFIXES, find_images, is_file, read_text
 
@@ -84,7 +85,7 @@ def list_images(data: Any) -> list[ImageSource]:
         FileError: There is no such image, or none at all.
         DataError: A file is not what its name says, or `data` is none of it.
     """
-    if is_pixels(data):
+    if isinstance(data, Pixels):
         return _number([data], "the list given")
     if not isinstance(data, (str, Path)):
         return _number(_items_of(data), "the list given")
@@ -104,18 +105,17 @@ def list_images(data: Any) -> list[ImageSource]:
     return _number([path], str(path))
 
 
-def is_pixels(value: object) -> bool:
-    """Whether a value is an image in memory: a NumPy array or a Pillow image, which both have this."""
-    return hasattr(value, "__array_interface__")
-
-
 def _items_of(data: object) -> list[Any]:
     """The paths, arrays and Pillow images of what can be listed; anything else is refused."""
     if isinstance(data, Iterable) and not isinstance(data, bytes):
         items = list(data)
-        odd = [i for i in items if not isinstance(i, (str, Path)) and not is_pixels(i)]
+        odd = [
+            i
+            for i in items
+            if not isinstance(i, (str, Path)) and not isinstance(i, Pixels)
+        ]
         if not odd:
-            return [item if is_pixels(item) else Path(item) for item in items]
+            return [item if isinstance(item, Pixels) else Path(item) for item in items]
         data = odd[0]
     raise DataError(
         f"Images are given by their paths, as NumPy arrays or as Pillow images, not as {type(data).__name__}.",
@@ -187,16 +187,18 @@ def _paths_in(text: str, folder: Path) -> list[Path]:
 
 def _number(items: list[Any], where: str) -> list[ImageSource]:
     """Numbers images from 1, files that are named twice once."""
-    paths = dict.fromkeys(item for item in items if not is_pixels(item))
+    paths = dict.fromkeys(item for item in items if not isinstance(item, Pixels))
     for path in paths:
         _require_image(path, where)
     pixels: dict[Path, NDArray[np.uint8]] = {}
     for item in items:
-        if is_pixels(item):
+        if isinstance(item, Pixels):
             name = Path(f"image_{len(pixels) + 1:04d}.png")
             pixels[name] = _pixels_of(item, name.stem)
     in_order = iter(pixels)
-    files = dict.fromkeys(next(in_order) if is_pixels(item) else item for item in items)
+    files = dict.fromkeys(
+        next(in_order) if isinstance(item, Pixels) else item for item in items
+    )
     if not files:
         raise FileError(f"{where} names no images.", _READ)
     names = _unique_names(list(files))

@@ -15,6 +15,7 @@ from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.tiling import Tiling
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
@@ -42,10 +43,11 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
         for name in (STATS, PREDICTIONS, REPORT, *TABLES):
             require_free(folder / name, force=options.force)
     truth = read_truth(file, predictor.spec)
+    tiling = predictor.tiling(options)
     if folder is None:
-        return measure(predictor, truth)[0]
+        return measure(predictor, truth, tiling)[0]
     return evaluate_to_files(
-        predictor, truth, folder, folder / STATS, force=options.force
+        predictor, truth, folder, folder / STATS, force=options.force, tiling=tiling
     )
 
 
@@ -69,6 +71,7 @@ def evaluate_to_files(
     stats_file: Path,
     *,
     force: bool,
+    tiling: Tiling | None = None,
 ) -> Statistics:
     """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
@@ -78,8 +81,9 @@ def evaluate_to_files(
         folder: For the predictions, `test_outputs.coco.json`, and for `report.html` and the tables.
         stats_file: For the statistics.
         force: Whether results may be replaced.
+        tiling: How images are cut; None where they are not.
     """
-    statistics, predictions = measure(predictor, truth)
+    statistics, predictions = measure(predictor, truth, tiling)
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
@@ -125,7 +129,7 @@ def write_analysis(
 
 
 def measure(
-    predictor: Predictor, truth: data.Dataset
+    predictor: Predictor, truth: data.Dataset, tiling: Tiling | None = None
 ) -> tuple[Statistics, list[dict[str, Any]]]:
     """The statistics on an annotated set, and all predictions, not thresholded, with the set's own ids."""
     spec = predictor.spec
@@ -137,16 +141,19 @@ def measure(
         for image in truth.images
     ]
     predictions: list[dict[str, Any]] = []
-    results = predictor.predict(images, batch_size=1, score=0)
+    results = predictor.predict(images, batch_size=1, score=0, tiling=tiling)
     for image, result in zip(images, results, strict=True):
         for item in result.to_coco(image.id, len(predictions) + 1):
             item["category_id"] = category_ids[item["category_id"]]
             predictions.append(item)
-    return statistics_of(truth, predictions, spec.task), predictions
+    return statistics_of(truth, predictions, spec.task, tiling), predictions
 
 
 def statistics_of(
-    dataset: data.Dataset, predictions: list[dict[str, Any]], task: str
+    dataset: data.Dataset,
+    predictions: list[dict[str, Any]],
+    task: str,
+    tiling: Tiling | None = None,
 ) -> Statistics:
     """What is written of an evaluation: the metrics of masks and boxes, and what they were computed on."""
     report: Statistics = {}
@@ -163,6 +170,8 @@ def statistics_of(
         headlines.append(f"{KIND_NAMES[kind]} AP {value:.3f}")
         notes += [note for note in metrics.notes if note not in notes]
     report["computed_on"] = f"{dataset.file}, {len(dataset.images)} images"
+    if tiling:
+        report["computed_on"] += f" in tiles of {tiling.size} pixels"
     report["summary"] = f"{', '.join(headlines)} on {report['computed_on']}"
     report["note"] = " ".join(notes)
     return report

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cvtk.data.images import probe, read_image, too_thin
 from cvtk.data.sources import ImageSource
+from cvtk.data.tiles import Tile
 from cvtk.errors import DataError
 from cvtk.recipe.nodes import each_dict
 
@@ -53,7 +54,7 @@ class Picture:
     Attributes:
         source: Which image.
         bgr: (H, W, 3) blue, green, red, as MMDetection reads it.
-        sample: What its pipeline made of it.
+        sample: What its pipeline made of it; None where it is not prepared.
     """
 
     source: ImageSource
@@ -89,6 +90,17 @@ class Reader:
         """
         bgr = self.load(source)
         return Picture(source, bgr, self.prepare(bgr, source.path))
+
+    def open(self, source: ImageSource) -> Picture:
+        """Reads an image that is to be cut into tiles, without preparing it. Raises as `read` does."""
+        return Picture(source, self.load(source), None)
+
+    def cut(self, picture: Picture, tile: Tile) -> Picture:
+        """A tile of an image as an image of its own, prepared."""
+        part = picture.bgr[tile.top : tile.bottom, tile.left : tile.right]
+        part = np.ascontiguousarray(part)
+        sample = self.prepare(part, picture.source.path)
+        return Picture(picture.source, part, sample)
 
     def load(self, source: ImageSource) -> NDArray[Any]:
         """The pixels (H, W, 3) of an image in BGR. Raises as `read` does."""

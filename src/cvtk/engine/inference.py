@@ -109,9 +109,12 @@ class _Run:
         self._progress = Progress(0)
         spec = predictor.spec
         assert spec.weights is not None
+        self._tiling = predictor.tiling(options)
         depends_on = {
             "weights": fingerprint(spec.weights),
             "score": options.score,
+            "tile": self._tiling and self._tiling.size,
+            "overlap": self._tiling and self._tiling.overlap,
         }
         self.journal = Journal(Path(options.output), depends_on)
 
@@ -154,7 +157,7 @@ class _Run:
     def _predicted(self, images: Iterable[ImageSource]) -> Iterator[Predicted]:
         options = self._options
         stream = self._predictor.stream(
-            images, options.batch_size, options.score, self._report
+            images, options.batch_size, options.score, self._tiling, self._report
         )
         for picture, result in stream:
             yield picture.source, picture.pixels, result
@@ -175,7 +178,8 @@ class _Run:
             source, pixels, result = predicted
             return source, result, drawings.draw(result, pixels)
 
-        ahead = WRITERS + self._options.batch_size
+        # Images in tiles are large, and the batch is one of tiles.
+        ahead = 1 if self._tiling else WRITERS + self._options.batch_size
         self._progress = Progress(self._total - len(done))
         for source, result, drawn in in_parallel(
             draw, found, workers=WRITERS, ahead=ahead

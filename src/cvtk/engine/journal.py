@@ -34,6 +34,7 @@ class Journal:
         self._run = run
         self._file: TextIO | None = None
         self._lock: Any = None
+        self._made_folder = False
 
     def open(self, *, resume: bool, force: bool) -> dict[str, Any]:
         """Begins the journal, or goes on with it.
@@ -46,6 +47,7 @@ class Journal:
         """
         require_free(self.path, force=True)
         try:
+            self._made_folder = not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._acquire()
             done = {}
@@ -145,8 +147,9 @@ class Journal:
         if self._lock is not None:
             self._lock.release()
             (self.path.parent / LOCK).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.path.parent.rmdir()  # where nothing else was written to it
+        if self._made_folder:
+            with contextlib.suppress(OSError):
+                self.path.parent.rmdir()  # where nothing else was written to it
 
 
 def require_same_images(

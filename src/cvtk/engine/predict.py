@@ -20,6 +20,7 @@ from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
+from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.errors import CvtkError, ModelError, one_line
 from cvtk.io import encode_mask
@@ -55,20 +56,29 @@ class Predictor:
         with quiet_libraries():
             self.network = load_network(spec, pick_device(device))
 
+    def tiling(self, options: TiledOptions) -> Tiling | None:
+        """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
+        return tiling_of(options, self.spec, self.network.cfg)
+
     def predict(
-        self, images: Iterable[ImageSource], batch_size: int, score: float
+        self,
+        images: Iterable[ImageSource],
+        batch_size: int,
+        score: float,
+        tiling: Tiling | None = None,
     ) -> Iterator[Result]:
         """Yields what is found in each image.
 
         Args:
             images: In the order of the results.
-            batch_size: Images that the network sees at once.
+            batch_size: Images, or tiles of one, that the network sees at once.
             score: Lowest score to keep, 0 to 1.
+            tiling: How images are cut; None where they are not.
 
         Raises:
             DataError: An image cannot be read.
         """
-        for picture, result in self.stream(images, batch_size, score):
+        for picture, result in self.stream(images, batch_size, score, tiling):
             # What lies in a file is read again when it is asked for: results may be kept by the thousand.
             yield replace(result, pixels=picture.source.pixels)
 
@@ -77,14 +87,16 @@ class Predictor:
         images: Iterable[ImageSource],
         batch_size: int,
         score: float,
+        tiling: Tiling | None = None,
         broken: Callable[[ImageSource, CvtkError], None] | None = None,
     ) -> Iterator[tuple[Picture, Result]]:
         """Yields each image with what is found in it; the next ones are read meanwhile.
 
         Args:
             images: In the order of the results.
-            batch_size: Images that the network sees at once.
+            batch_size: Images, or tiles of one, that the network sees at once.
             score: Lowest score to keep, 0 to 1.
+            tiling: How images are cut; None where they are not.
             broken: Called with an image that cannot be read, which is then left out.
 
         Raises:
@@ -93,11 +105,25 @@ class Predictor:
         from cvtk.engine.images import Reader
 
         reader = Reader(self.network.cfg.test_dataloader.dataset.pipeline)
+
+        def found(pictures: list[Picture]) -> list[Result]:
+            samples = run_network(self.network, [p.sample for p in pictures], score)
+            return [
+                to_result(sample, picture.source, self.spec, score)
+                for picture, sample in zip(pictures, samples, strict=True)
+            ]
+
+        if tiling is not None:
+            # Only one more is read ahead, for such images are large.
+            for picture in read_ahead(reader.open, images, 1, broken, readers=1):
+                yield (
+                    picture,
+                    predict_in_tiles(reader, picture, tiling, batch_size, found),
+                )
+            return
         pictures = read_ahead(reader.read, images, batch_size, broken)
         while batch := list(islice(pictures, batch_size)):
-            samples = run_network(self.network, [p.sample for p in batch], score)
-            for picture, sample in zip(batch, samples, strict=True):
-                yield picture, to_result(sample, picture.source, self.spec, score)
+            yield from zip(batch, found(batch), strict=True)
 
 
 def load_network(spec: ModelSpec, device: str) -> Any:
@@ -142,6 +168,7 @@ def read_ahead(
     images: Iterable[ImageSource],
     batch_size: int,
     broken: Callable[[ImageSource, CvtkError], None] | None,
+    readers: int = READERS,
 ) -> Iterator[T]:
     """Reads images in threads, a batch and a few more ahead of what is taken, in order.
 
@@ -150,6 +177,7 @@ def read_ahead(
         images: Which.
         batch_size: How many are taken together.
         broken: Called with an image that cannot be read, which is then left out; None: the error is raised.
+        readers: How many threads.
     """
 
     def attempt(source: ImageSource) -> tuple[ImageSource, T | CvtkError]:
@@ -158,8 +186,8 @@ def read_ahead(
         except CvtkError as error:
             return source, error
 
-    ahead = batch_size + READERS
-    for source, found in in_parallel(attempt, images, workers=READERS, ahead=ahead):
+    ahead = batch_size + readers
+    for source, found in in_parallel(attempt, images, workers=readers, ahead=ahead):
         if not isinstance(found, CvtkError):
             yield found
         elif broken is None:
