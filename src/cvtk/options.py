@@ -66,7 +66,7 @@ class _Tiles(Checked):
     overlap: Annotated[
         float,
         Option(
-            help="share of a tile that its neighbour sees too",
+            help="share of a tile that the next sees too",
             minimum=0,
             maximum=0.9,
             in_vanilla=False,
@@ -328,11 +328,7 @@ class EvaluateOptions(_Tiles, _Device, _Force):
     data: Annotated[PathLike, Option(help="COCO file with the images to evaluate on")]
     output: Annotated[
         PathLike | None,
-        Option(
-            help="folder for the results",
-            unset="nothing is written",
-            needed=True,
-        ),
+        Option(help="folder for the results", unset="nothing is written", needed=True),
     ] = None
 
 
