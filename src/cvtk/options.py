@@ -1,9 +1,9 @@
 """Every option, declared once: its name, type, default, range and help.
 
-The dataclasses below are the only place that states an option. From them come the `add_argument` calls of
-both kinds of script (`cvtk.scripts`), the signatures of `Model.train`, `evaluate`, `predict` and
-`predict_to_files`, and the tables in the docs (docs/tables.py). Their objects are also what
-travels inside: whoever holds one knows that every value is of its type and in its range.
+The dataclasses below are the only place that states an option. From them come the `add_argument` calls of both
+kinds of script (`cvtk.scripts`), the signatures of `Model.train`, `evaluate`, `predict` and `predict_to_files`, and
+the tables in the docs (docs/tables.py). Their objects are also what travels inside: whoever holds one knows that
+every value is of its type and in its range.
 
 A new option is one field here, and the code that acts on it.
 """
@@ -65,12 +65,7 @@ class _Tiles(Checked):
     ] = None
     overlap: Annotated[
         float,
-        Option(
-            help="share of a tile that the next sees too",
-            minimum=0,
-            maximum=0.9,
-            in_vanilla=False,
-        ),
+        Option(help="overlap of tiles", minimum=0, maximum=0.9, in_vanilla=False),
     ] = 0.2
 
 
@@ -371,6 +366,10 @@ class InferenceOptions(PredictOptions, _Force):
         bool,
         Option(help="go on where a stopped inference ended", in_vanilla=False),
     ] = False
+    draw: Annotated[
+        Literal["masks", "outlines", "boxes", "no"],
+        Option(help="masks, outlines, boxes or no drawings", in_vanilla=False),
+    ] = "masks"
 
 
 # What each command of a script takes: the parts of its command line, in their order.

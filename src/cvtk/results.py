@@ -19,7 +19,7 @@ from cvtk.errors import CvtkError, FileError
 from cvtk.io import CocoRLE, atomic_write, decode_mask
 from cvtk.log import for_console
 from cvtk.visual.fonts import writable
-from cvtk.visual.overlays import draw_objects
+from cvtk.visual.overlays import Style, draw_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,12 +227,18 @@ class Result:
             annotations.append(annotation)
         return annotations
 
-    def draw(self, image: Image.Image | NDArray[Any] | None = None) -> Image.Image:
-        """Draws the objects on a copy of their image: masks, boxes, class names and scores.
+    def draw(
+        self,
+        image: Image.Image | NDArray[Any] | None = None,
+        *,
+        style: Style = "masks",
+    ) -> Image.Image:
+        """Draws the objects on a copy of their image, with class names and scores.
 
         Args:
             image: The image as it is seen (EXIF orientation applied), an array (H, W, 3) in RGB or a Pillow
                 image; read from `path` where left out.
+            style: "masks" (with boxes), "outlines" (of the masks alone) or "boxes".
 
         Returns:
             The drawn image, RGB.
@@ -259,6 +265,7 @@ class Result:
             texts=texts,
             masks=None if self.masks is None else CutOuts(self.masks),
             class_names=names,
+            style=style,
         )
 
     def _written_names(self) -> list[str]:
@@ -274,6 +281,7 @@ class Result:
         *,
         force: bool = False,
         image: Image.Image | NDArray[Any] | None = None,
+        style: Style = "masks",
     ) -> Path:
         """Writes the drawn image.
 
@@ -281,6 +289,7 @@ class Result:
             target: A file, or a folder in which it gets the name of the original.
             force: Whether to replace a file that lies there; the original is never replaced.
             image: As for `draw`.
+            style: As for `draw`.
 
         Returns:
             The file written.
@@ -291,7 +300,7 @@ class Result:
         path = _target(target, self.name, Image.registered_extensions())
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise FileError(f"{path} is the image itself.", "Choose another folder.")
-        picture = self.draw(image)
+        picture = self.draw(image, style=style)
         with atomic_write(path, force=force) as part:
             picture.save(part, quality=92)
         return path

@@ -337,6 +337,29 @@ def test_what_is_no_video_is_named(infer, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+# Drawings
+
+
+@pytest.mark.parametrize("kind", ["photos", "video"])
+def test_without_drawings_there_is_the_coco_file_alone(kind, infer, tmp_path, request):
+    data = request.getfixturevalue(kind)
+    whole = infer(data=data, output=tmp_path / "whole")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1.png").write_text("mine")
+    assert infer(data=data, draw="no") == whole
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"1.png", "instances.json"}
+    assert (tmp_path / "out" / "1.png").read_text() == "mine"
+
+
+def test_each_style_draws_another_picture(infer, tmp_path):
+    styles = ("masks", "outlines", "boxes")
+    for style in styles:
+        infer(draw=style, output=tmp_path / style)
+    pictures = {(tmp_path / style / "1.png").read_bytes() for style in styles}
+    assert len(pictures) == 3
+
+
 # Pixels
 
 
@@ -364,7 +387,7 @@ def test_images_are_read_only_a_few_ahead():
         return source.id
 
     images = (ImageSource(Path("a"), "a", number) for number in range(100))
-    taken = read_ahead(note, images, batch_size=2, broken=None)
+    taken = read_ahead(note, images, broken=None, ahead=4)
     for number in range(50):
         assert next(taken) == number
         assert max(read) <= number + 5

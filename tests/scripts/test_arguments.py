@@ -40,7 +40,7 @@ REQUIRED = {
 LEFT_OUT = {
     "train": {"tensorboard", "print_config", "trust_weights"},
     "evaluate": {"trust_weights", "tile", "overlap"},
-    "inference": {"trust_weights", "batch_size", "resume", "tile", "overlap"},
+    "inference": {"trust_weights", "batch_size", "resume", "tile", "overlap", "draw"},
 }
 
 

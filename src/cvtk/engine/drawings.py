@@ -13,6 +13,7 @@ from cvtk.data.videos import Video
 from cvtk.errors import FileError
 from cvtk.io import atomic_write
 from cvtk.results import Result
+from cvtk.visual.overlays import Style
 
 
 class Drawings(Protocol):
@@ -25,16 +26,35 @@ class Drawings(Protocol):
         """Takes what `draw` returned, in the order of the images."""
 
 
-class PictureFiles:
-    """A picture for each image, in a folder."""
+class NoDrawings:
+    """Nothing is drawn."""
 
-    def __init__(self, folder: Path, *, force: bool) -> None:
+    def draw(self, result: Result, pixels: NDArray[np.uint8]) -> None:
+        """Draws nothing."""
+
+    def write(self, drawn: None) -> None:
+        """Writes nothing."""
+
+
+class PictureFiles:
+    """A picture for each image, in a folder.
+
+    Args:
+        folder: Which.
+        style: How objects are drawn.
+        force: Whether files may be replaced.
+    """
+
+    def __init__(self, folder: Path, style: Style, *, force: bool) -> None:
         self._folder = folder
+        self._style = style
         self._force = force
 
     def draw(self, result: Result, pixels: NDArray[np.uint8]) -> None:
         """Draws and writes a picture under the image's name."""
-        result.save_to_img(self._folder, force=self._force, image=pixels)
+        result.save_to_img(
+            self._folder, force=self._force, image=pixels, style=self._style
+        )
 
     def write(self, drawn: None) -> None:
         """Has nothing left to do."""
@@ -46,12 +66,14 @@ class DrawnVideo:
     Args:
         video: The original, which tells how many frames are shown per second.
         file: The file to write.
+        style: How objects are drawn.
         force: Whether it may be replaced.
     """
 
-    def __init__(self, video: Video, file: Path, *, force: bool) -> None:
+    def __init__(self, video: Video, file: Path, style: Style, *, force: bool) -> None:
         self._video = video
         self._file = file
+        self._style = style
         self._force = force
         self._open = ExitStack()
         self._writer: Any = None
@@ -69,7 +91,7 @@ class DrawnVideo:
 
     def draw(self, result: Result, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The drawn frame (H, W, 3), blue, green, red."""
-        return np.asarray(result.draw(pixels))[..., ::-1].copy()
+        return np.asarray(result.draw(pixels, style=self._style))[..., ::-1].copy()
 
     def write(self, drawn: NDArray[np.uint8]) -> None:
         """Adds a frame.

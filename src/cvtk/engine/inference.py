@@ -15,7 +15,7 @@ from cvtk.data.images import in_parallel
 from cvtk.data.predictions import Found, categories_of
 from cvtk.data.sources import ImageSource, find_inputs, frames_of
 from cvtk.data.videos import Video
-from cvtk.engine.drawings import Drawings, DrawnVideo, PictureFiles
+from cvtk.engine.drawings import Drawings, DrawnVideo, NoDrawings, PictureFiles
 from cvtk.engine.journal import Journal, fingerprint, require_same_images
 from cvtk.engine.predict import Predictor
 from cvtk.engine.progress import Progress
@@ -57,6 +57,9 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     else:
         outputs = [folder / image.name for image in inputs]
         read = {image.path for image in inputs if image.pixels is None}
+    video = outputs[0]
+    if options.draw == "no":
+        outputs = []
     require_not_read([file, *outputs], options.data, read)
     require_free(file, force=options.force)
     for output in outputs:
@@ -64,7 +67,7 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     run = _Run(predictor, options)
     with closing(run.journal):
         if isinstance(inputs, Video):
-            run.predict_video(inputs, outputs[0])
+            run.predict_video(inputs, video)
         else:
             run.predict_images(inputs)
         return run.finish(file)
@@ -113,6 +116,7 @@ class _Run:
         depends_on = {
             "weights": fingerprint(spec.weights),
             "score": options.score,
+            "draw": options.draw,
             "tile": self._tiling and self._tiling.size,
             "overlap": self._tiling and self._tiling.overlap,
         }
@@ -123,9 +127,13 @@ class _Run:
         done = self._begin(len(images))
         require_same_images(images, done, self.journal.path)
         options = self._options
-        folder, force = Path(options.output), options.force or options.resume
         left = [image for image in images if image.name not in done]
-        self._draw(self._predicted(left), PictureFiles(folder, force=force), done)
+        self._progress = Progress(len(left))
+        drawings: Drawings = NoDrawings()
+        if options.draw != "no":
+            force = options.force or options.resume
+            drawings = PictureFiles(Path(options.output), options.draw, force=force)
+        self._draw(self._predicted(left), drawings, done)
 
     def predict_video(self, video: Video, file: Path) -> None:
         """Predicts all frames that are not done yet, and draws all into a video."""
@@ -138,9 +146,13 @@ class _Run:
                 yield frame, frame.pixels, self._result_of(entry, frame)
             yield from self._predicted(frames)
 
-        force = self._options.force or self._options.resume
-        with DrawnVideo(video, file, force=force) as drawings:
-            self._draw(found(), drawings, done)
+        options, self._progress = self._options, Progress(video.count)
+        if options.draw == "no":
+            self._draw(found(), NoDrawings(), done)
+        else:
+            force = options.force or options.resume
+            with DrawnVideo(video, file, options.draw, force=force) as drawings:
+                self._draw(found(), drawings, done)
         if self._progress.done < video.count:
             logger.warning(
                 f"{video.path} says that it has {video.count} frames, but {self._progress.done} can be read."
@@ -180,7 +192,6 @@ class _Run:
 
         # Images in tiles are large, and the batch is one of tiles.
         ahead = 1 if self._tiling else WRITERS + self._options.batch_size
-        self._progress = Progress(self._total - len(done))
         for source, result, drawn in in_parallel(
             draw, found, workers=WRITERS, ahead=ahead
         ):
@@ -223,10 +234,12 @@ class _Run:
         categories = categories_of(spec.classes, spec.category_ids)
         force = self._options.force
         count = self.journal.finish(file, categories, force=force)
-        took = datetime.timedelta(seconds=int(progress.seconds))
+        took = datetime.timedelta(seconds=round(progress.seconds))
         logger.info(
-            f"{count} objects with a score of at least {self._options.score:g}: see {file} and the pictures beside it."
-            f" {progress.done} images took {took} ({progress.done / progress.seconds:.2f} images/s)."
+            f"{count} objects with a score of at least {self._options.score:g}: see {file}{' and the drawings beside it' * (self._options.draw != 'no')}."
+        )
+        logger.info(
+            f"{progress.done} images in {took} ({progress.rate:.2f} per second)."
         )
         if self._broken:
             raise DataError(

@@ -114,14 +114,14 @@ class Predictor:
             ]
 
         if tiling is not None:
-            # Only one more is read ahead, for such images are large.
-            for picture in read_ahead(reader.open, images, 1, broken, readers=1):
+            # Such images are large: while one is predicted, only the next is read.
+            for picture in read_ahead(reader.open, images, broken, ahead=1):
                 yield (
                     picture,
                     predict_in_tiles(reader, picture, tiling, batch_size, found),
                 )
             return
-        pictures = read_ahead(reader.read, images, batch_size, broken)
+        pictures = read_ahead(reader.read, images, broken, ahead=batch_size + READERS)
         while batch := list(islice(pictures, batch_size)):
             yield from zip(batch, found(batch), strict=True)
 
@@ -166,18 +166,17 @@ def load_network(spec: ModelSpec, device: str) -> Any:
 def read_ahead(
     read: Callable[[ImageSource], T],
     images: Iterable[ImageSource],
-    batch_size: int,
     broken: Callable[[ImageSource, CvtkError], None] | None,
-    readers: int = READERS,
+    *,
+    ahead: int,
 ) -> Iterator[T]:
-    """Reads images in threads, a batch and a few more ahead of what is taken, in order.
+    """Reads images in threads, a few ahead of what is taken, in order.
 
     Args:
         read: Reads one.
         images: Which.
-        batch_size: How many are taken together.
         broken: Called with an image that cannot be read, which is then left out; None: the error is raised.
-        readers: How many threads.
+        ahead: How many.
     """
 
     def attempt(source: ImageSource) -> tuple[ImageSource, T | CvtkError]:
@@ -186,8 +185,8 @@ def read_ahead(
         except CvtkError as error:
             return source, error
 
-    ahead = batch_size + readers
-    for source, found in in_parallel(attempt, images, workers=readers, ahead=ahead):
+    workers = min(READERS, ahead)
+    for source, found in in_parallel(attempt, images, workers=workers, ahead=ahead):
         if not isinstance(found, CvtkError):
             yield found
         elif broken is None:

@@ -29,6 +29,11 @@ class Progress:
         """How long it has taken so far."""
         return time.monotonic() - self._start
 
+    @property
+    def rate(self) -> float:
+        """Images per second so far."""
+        return self.done / self.seconds if self.seconds else 0.0
+
     def step(self) -> None:
         """One more image is done."""
         self.done += 1

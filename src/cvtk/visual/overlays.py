@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from cvtk.visual.fonts import font_for
 
 Colour: TypeAlias = tuple[int, int, int]
+Style: TypeAlias = Literal["masks", "outlines", "boxes"]
 Area: TypeAlias = tuple[float, float, float, float]
 """A rectangle in pixels: left, top, right, bottom."""
 
@@ -71,6 +72,7 @@ def draw_objects(
     texts: Sequence[str],
     masks: Sequence[NDArray[Any]] | Sequence[Cropped] | None = None,
     class_names: Sequence[str] = (),
+    style: Style = "masks",
 ) -> Image.Image:
     """Draws objects on a copy of an image, large masks below small ones.
 
@@ -86,6 +88,8 @@ def draw_objects(
         masks: (H, W) arrays, non-zero inside, or parts of them; None where there are boxes only. Each is asked
             for when it is drawn, so that a sequence may make them one at a time.
         class_names: The name of each class, for the key; no key where left out.
+        style: "masks": translucent, with boxes; "outlines": the edges of the masks alone, so that what is inside
+            can be seen; "boxes": no masks. Objects without masks have boxes in every style.
 
     Returns:
         The drawn image, RGB, as large as the original.
@@ -96,12 +100,13 @@ def draw_objects(
     boxes = np.asarray(bboxes, dtype=float).reshape(-1, 4)
     colours = [class_colour(int(label)) for label in labels]
     line, letters = _sizes((canvas.shape[1], canvas.shape[0]), boxes)
-    _paint_masks(canvas, masks or [], colours, line)
+    if masks is not None and style != "boxes":
+        opacity = 0.0 if style == "outlines" else _MASK_OPACITY
+        _paint_masks(canvas, masks, colours, line, opacity)
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
-    for (x, y, w, h), colour in zip(boxes, colours, strict=True):
-        corners = (x, y, max(x + w - 1, x), max(y + h - 1, y))
-        pen.rectangle(corners, outline=colour, width=line)
+    if masks is None or style != "outlines":
+        _draw_boxes(pen, boxes, colours, line)
     placed = _Labels(pen, picture.size, letters)
     for box, colour, text in zip(boxes, colours, texts, strict=True):
         if text:
@@ -110,6 +115,17 @@ def draw_objects(
         present = sorted({int(label) for label in labels})
         placed.draw_key([(class_names[k], class_colour(k)) for k in present])
     return picture
+
+
+def _draw_boxes(
+    pen: ImageDraw.ImageDraw,
+    boxes: NDArray[np.float64],
+    colours: Sequence[Colour],
+    line: int,
+) -> None:
+    for (x, y, w, h), colour in zip(boxes, colours, strict=True):
+        corners = (x, y, max(x + w - 1, x), max(y + h - 1, y))
+        pen.rectangle(corners, outline=colour, width=line)
 
 
 def _sizes(image: tuple[int, int], boxes: NDArray[np.float64]) -> tuple[int, int]:
@@ -129,11 +145,12 @@ def _paint_masks(
     masks: Sequence[NDArray[Any]] | Sequence[Cropped],
     colours: Sequence[Colour],
     line: int,
+    opacity: float,
 ) -> None:
     """Lays all masks over a picture (H, W, 3), in place, the largest first."""
     areas = [int(np.count_nonzero(_part_of(mask)[0])) for mask in masks]
     for index in sorted(range(len(masks)), key=lambda i: -areas[i]):
-        _paint_mask(canvas, *_part_of(masks[index]), colours[index], line)
+        _paint_mask(canvas, *_part_of(masks[index]), colours[index], line, opacity)
 
 
 def _part_of(mask: NDArray[Any] | Cropped) -> tuple[NDArray[np.bool_], int, int]:
@@ -150,6 +167,7 @@ def _paint_mask(
     y: int,
     colour: Colour,
     line: int,
+    opacity: float,
 ) -> None:
     """Lays one mask, whose corner is at (x, y), over the canvas (H, W, 3), in place."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -171,8 +189,9 @@ def _paint_mask(
     tint = np.array(colour, dtype=np.float32)
     edge = _edge(inside, line)
     inner = inside & ~edge
-    view[inner] = np.round(view[inner] * (1 - _MASK_OPACITY) + tint * _MASK_OPACITY)
-    faded = view[edge] * (1 - _MASK_OPACITY) + tint * _MASK_OPACITY
+    if opacity:
+        view[inner] = np.round(view[inner] * (1 - opacity) + tint * opacity)
+    faded = view[edge] * (1 - opacity) + tint * opacity
     view[edge] = np.round(faded * 0.1 + tint * 0.9)
 
 
