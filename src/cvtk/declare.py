@@ -17,9 +17,26 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 from cvtk.errors import OptionError, did_you_mean
+
+
+@runtime_checkable
+class Pixels(Protocol):
+    """An image in memory: a NumPy array (H, W, 3) in RGB, or a Pillow image."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """How NumPy reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +57,7 @@ class Option:
             an argument in the library; "library": an argument in the library alone.
         in_vanilla: Whether the vanilla script has it too.
         vanilla_default: Its default there, where that is another one.
+        pixels: Whether the library takes images in memory in place of a path.
     """
 
     help: str
@@ -54,6 +72,7 @@ class Option:
     kind: Literal["option", "setting", "library"] = "option"
     in_vanilla: bool = True
     vanilla_default: Any = None
+    pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +188,8 @@ class Declared:
         return [self._number(item, int) for item in value]
 
     def _path(self, value: Any) -> Any:
+        if self.option.pixels and isinstance(value, Pixels):
+            return value
         several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
         if several and len(_members(self.type)) > 2:
             return [self._path(item) for item in value]

@@ -213,13 +213,54 @@ def _unwritable(path: Path, error: OSError) -> FileError:
 def encode_mask(mask: NDArray[Any]) -> CocoRLE:
     """Packs a mask (H, W), non-zero inside, into compressed RLE that JSON can hold.
 
-    The form is COCO's own (https://github.com/cocodataset/cocoapi, `maskApi.c`).
+    The form is COCO's own (https://github.com/cocodataset/cocoapi, `maskApi.c`). Only the part of the mask that
+    holds something is gone through pixel by pixel.
+    """
+    mask = np.asarray(mask)
+    height, width = mask.shape
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return encode_part(mask[:0, :0], 0, 0, height, width)
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return encode_part(mask[top:bottom, left:right], left, top, height, width)
+
+
+def encode_part(
+    part: NDArray[Any], left: int, top: int, height: int, width: int
+) -> CocoRLE:
+    """Packs a mask of which only a part is given; outside of it the mask is empty.
+
+    Args:
+        part: (h, w), non-zero inside.
+        left: The column of the mask at which the part begins.
+        top: The row of the mask at which it begins.
+        height: Of the mask.
+        width: Of the mask.
     """
     from pycocotools import mask as api
 
-    rle = api.encode(np.asfortranarray(np.asarray(mask) != 0, dtype=np.uint8))
-    height, width = rle["size"]
-    return {"size": [int(height), int(width)], "counts": rle["counts"].decode("ascii")}
+    # The runs go down the columns: +1 where one begins, -1 behind its end.
+    columns = np.zeros((part.shape[1], part.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = part.T != 0
+    steps = np.diff(columns, axis=1)
+    starts, ends = (
+        (left + column) * height + top + row
+        for column, row in (np.nonzero(steps == 1), np.nonzero(steps == -1))
+    )
+    # A run that reaches the bottom goes on where the next column begins with one.
+    goes_on = starts[1:] == ends[:-1]
+    starts = np.delete(starts, np.flatnonzero(goes_on) + 1)
+    ends = np.delete(ends, np.flatnonzero(goes_on))
+    places = np.column_stack([starts, ends]).ravel()
+    counts = np.diff(places, prepend=0, append=height * width)
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    rle = api.frPyObjects(
+        {"size": [height, width], "counts": counts.tolist()}, height, width
+    )
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
 
 
 def decode_mask(rle: CocoRLE) -> NDArray[np.uint8]:

@@ -132,19 +132,28 @@ class Model:
     def predict(self, options: PredictOptions) -> Iterator[Result]:
         """Yields what is found in each image; memory stays flat however many there are.
 
+        `data` may also be a NumPy array (H, W, 3) in RGB, a Pillow image, or a list of those or of paths.
+
         Raises:
             ModelError: The model is not trained yet.
-            FileError: An image is missing or cannot be read.
+            FileError: An image is missing.
+            DataError: An image cannot be read.
         """
-        from cvtk.data.sources import list_images
+        from cvtk.data.sources import find_inputs, frames_of
+        from cvtk.data.videos import Video
 
-        images = list_images(options.data)
+        inputs = find_inputs(options.data)
+        images = frames_of(inputs) if isinstance(inputs, Video) else inputs
         predictor = self._predictor(options.device)
-        yield from predictor.predict(images, options.batch_size, options.score)
+        yield from predictor.predict(
+            images, options.batch_size, options.score, predictor.tiling(options)
+        )
 
     @takes(InferenceOptions)
     def predict_to_files(self, options: InferenceOptions) -> Path:
         """Draws what is found in each image, and writes it all to `instances.json`.
+
+        An image that cannot be read is reported and left out; the error comes when all others are complete.
 
         Returns:
             The COCO file.
@@ -152,7 +161,7 @@ class Model:
         Raises:
             CvtkError: The weights or an image cannot be used, or a result would replace a file.
         """
-        from cvtk.engine.predict import predict_to_files
+        from cvtk.engine.inference import predict_to_files
 
         return predict_to_files(self._predictor(options.device), options)
 

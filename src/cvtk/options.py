@@ -1,9 +1,9 @@
 """Every option, declared once: its name, type, default, range and help.
 
-The dataclasses below are the only place that states an option. From them come the `add_argument` calls of
-both kinds of script (`cvtk.scripts`), the signatures of `Model.train`, `evaluate`, `predict` and
-`predict_to_files`, and the tables in the docs (docs/tables.py). Their objects are also what
-travels inside: whoever holds one knows that every value is of its type and in its range.
+The dataclasses below are the only place that states an option. From them come the `add_argument` calls of both
+kinds of script (`cvtk.scripts`), the signatures of `Model.train`, `evaluate`, `predict` and `predict_to_files`, and
+the tables in the docs (docs/tables.py). Their objects are also what travels inside: whoever holds one knows that
+every value is of its type and in its range.
 
 A new option is one field here, and the code that acts on it.
 """
@@ -16,10 +16,11 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from cvtk.declare import Checked, Declared, Option, declarations
+from cvtk.declare import Checked, Declared, Option, Pixels, declarations
 
 PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
+Images: TypeAlias = PathLike | Pixels | Sequence[PathLike | Pixels]
 
 # How it is written what a score is chosen for.
 AIM = re.compile(r"f1|count|(recall|precision)=(0?\.\d+|1(\.0+)?)")
@@ -48,6 +49,27 @@ class _Device(Checked):
 class _Force(Checked):
     _: KW_ONLY
     force: Annotated[bool, Option(help="replace results that exist")] = False
+
+
+@dataclass(frozen=True)
+class _Tiles(Checked):
+    _: KW_ONLY
+    tile: Annotated[
+        int | Literal["auto"] | None,
+        Option(
+            help="cut large images into tiles of so many pixels",
+            minimum=32,
+            maximum=100_000,
+            word="auto",
+            word_help="auto: as in training",
+            unset="never",
+            in_vanilla=False,
+        ),
+    ] = None
+    overlap: Annotated[
+        float,
+        Option(help="overlap of tiles", minimum=0, maximum=0.9, in_vanilla=False),
+    ] = 0.2
 
 
 @dataclass(frozen=True)
@@ -307,27 +329,28 @@ class TrainOptions(_Trust, _Device, _Force):
 
 
 @dataclass(frozen=True)
-class EvaluateOptions(_Device, _Force):
+class EvaluateOptions(_Tiles, _Device, _Force):
     """An evaluation of trained weights on an annotated set."""
 
     data: Annotated[PathLike, Option(help="COCO file to evaluate on")]
     output: Annotated[
         PathLike | None,
-        Option(
-            help="folder for the results",
-            unset="nothing is written",
-            needed=True,
-        ),
+        Option(help="folder for the results", unset="nothing is written", needed=True),
     ] = None
 
 
 @dataclass(frozen=True)
-class PredictOptions(_Device):
+class PredictOptions(_Tiles, _Device):
     """What is predicted, and how."""
 
     data: Annotated[
-        PathLike | Sequence[PathLike],
-        Option(help="image, folder, text file of paths, or COCO file"),
+        Images,
+        Option(
+            help="image, folder, text file of paths, or COCO file",
+            word="-",
+            word_help="also a pattern, a video, or - for paths on stdin",
+            pixels=True,
+        ),
     ]
     _: KW_ONLY
     score: Annotated[
@@ -356,6 +379,15 @@ class InferenceOptions(PredictOptions, _Force):
     """Predictions that are drawn and written."""
 
     output: Annotated[PathLike, Option(help="folder for the results")]
+    _: KW_ONLY
+    resume: Annotated[
+        bool,
+        Option(help="go on where a stopped inference ended", in_vanilla=False),
+    ] = False
+    draw: Annotated[
+        Literal["masks", "outlines", "boxes", "no"],
+        Option(help="masks, outlines, boxes or no drawings", in_vanilla=False),
+    ] = "masks"
 
 
 # What each command of a script takes: the parts of its command line, in their order.

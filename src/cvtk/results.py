@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -13,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cvtk.data.crops import CutOuts
 from cvtk.data.images import read_image, write_image
+from cvtk.data.predictions import Found, categories_of, write_predictions
 from cvtk.errors import CvtkError, FileError
-from cvtk.io import CocoRLE, atomic_write, decode_mask
+from cvtk.io import CocoRLE, decode_mask
 from cvtk.log import for_console
 from cvtk.visual.fonts import writable
-from cvtk.visual.overlays import draw_objects
+from cvtk.visual.overlays import Style, draw_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Result:
         masks: N compressed COCO RLEs of the image's size; None from a detector.
         name: What the image is called in what is written, such as `a/1.jpg` for one of several folders; the
             name of its file where left out.
+        pixels: (H, W, 3) uint8 in RGB, of an image that is no file, such as an array or a frame of a video.
+        seconds: When a frame is shown, from the beginning of its video.
 
     Raises:
         ValueError: The parts do not fit together.
@@ -54,6 +57,8 @@ class Result:
     bboxes: NDArray[np.float64]
     masks: list[CocoRLE] | None = None
     name: str = ""
+    pixels: NDArray[np.uint8] | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         fixed: dict[str, Any] = {
@@ -222,11 +227,18 @@ class Result:
             annotations.append(annotation)
         return annotations
 
-    def draw(self, image: Image.Image | None = None) -> Image.Image:
-        """Draws the objects on a copy of their image: masks, boxes, class names and scores.
+    def draw(
+        self,
+        image: Image.Image | NDArray[Any] | None = None,
+        *,
+        style: Style = "masks",
+    ) -> Image.Image:
+        """Draws the objects on a copy of their image, with class names and scores.
 
         Args:
-            image: The image as it is seen (EXIF orientation applied); read from `path` where left out.
+            image: The image as it is seen (EXIF orientation applied), an array (H, W, 3) in RGB or a Pillow
+                image; read from `path` where left out.
+            style: "masks" (with boxes), "outlines" (of the masks alone) or "boxes".
 
         Returns:
             The drawn image, RGB.
@@ -236,27 +248,24 @@ class Result:
             ValueError: The image has another size than the result.
         """
         if image is None:
-            image = Image.fromarray(read_image(self.path))
-        size = (self.width, self.height)
-        if image.size != size:
-            raise ValueError(
-                f"{self.path}: the image is {image.size}, the result {size}"
-            )
+            image = self.pixels if self.pixels is not None else read_image(self.path)
+        pixels = np.asarray(image)
+        size, own = (self.width, self.height), pixels.shape[1::-1]
+        if own != size:
+            raise ValueError(f"{self.path}: the image is {own}, the result {size}")
         names = self._written_names()
         texts = [
             f"{names[label]} {score:.2f}"
             for label, score in zip(self.labels, self.scores, strict=True)
         ]
-        masks = None
-        if self.masks is not None:
-            masks = [decode_mask(rle) for rle in self.masks]
         return draw_objects(
             image,
             bboxes=self.bboxes,
             labels=self.labels,
             texts=texts,
-            masks=masks,
+            masks=None if self.masks is None else CutOuts(self.masks),
             class_names=names,
+            style=style,
         )
 
     def _written_names(self) -> list[str]:
@@ -266,12 +275,21 @@ class Result:
             for name, category_id in zip(self.classes, self.category_ids, strict=True)
         ]
 
-    def save_to_img(self, target: Path | str, *, force: bool = False) -> Path:
+    def save_to_img(
+        self,
+        target: Path | str,
+        *,
+        force: bool = False,
+        image: Image.Image | NDArray[Any] | None = None,
+        style: Style = "masks",
+    ) -> Path:
         """Writes the drawn image.
 
         Args:
             target: A file, or a folder in which it gets the name of the original.
             force: Whether to replace a file that lies there; the original is never replaced.
+            image: As for `draw`.
+            style: As for `draw`.
 
         Returns:
             The file written.
@@ -282,7 +300,8 @@ class Result:
         path = _target(target, self.name, Image.registered_extensions())
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise FileError(f"{path} is the image itself.", "Choose another folder.")
-        write_image(self.draw(), path, force=force, quality=92)
+        picture = self.draw(image, style=style)
+        write_image(picture, path, force=force, quality=92)
         return path
 
     def save_to_json(self, target: Path | str, *, force: bool = False) -> Path:
@@ -322,22 +341,17 @@ def _text_counts(rle: CocoRLE) -> CocoRLE:
     return {**rle, "counts": counts}
 
 
-def _categories(
-    classes: Sequence[str], category_ids: Sequence[int]
-) -> list[dict[str, Any]]:
-    return [
-        {"id": int(i), "name": name, "supercategory": ""}
-        for name, i in zip(classes, category_ids, strict=True)
-    ]
-
-
-def _image(result: Result, image_id: int | str) -> dict[str, Any]:
-    return {
+def found_in(result: Result, image_id: int | str) -> Found:
+    """A result as COCO has it: the image and its annotations, with an image's own id."""
+    image: dict[str, Any] = {
         "id": image_id,
         "file_name": result.name,
         "width": int(result.width),
         "height": int(result.height),
     }
+    if result.seconds is not None:
+        image["seconds"] = round(result.seconds, 6)
+    return image, result.to_coco(image_id)
 
 
 def write_instances(
@@ -367,24 +381,12 @@ def write_instances(
     Raises:
         FileError: The file exists or cannot be written.
     """
-    path = Path(path)
-    images: list[str] = []
-    count = 0
-    with (
-        atomic_write(path, force=force) as part,
-        part.open("w", encoding="utf-8") as file,
-    ):
-        categories = json.dumps(_categories(classes, category_ids))
-        file.write(f'{{"categories": {categories},\n"annotations": [')
-        for number, result in enumerate(results):
-            image_id = image_ids[number] if image_ids else number + 1
-            images.append(json.dumps(_image(result, image_id)))
-            for annotation in result.to_coco(image_id, count + 1):
-                separator = ",\n" if count else "\n"
-                file.write(separator + json.dumps(annotation))
-                count += 1
-        file.write('\n],\n"images": [\n' + ",\n".join(images) + "\n]}\n")
-    return count
+    found = (
+        found_in(result, image_ids[number] if image_ids else number + 1)
+        for number, result in enumerate(results)
+    )
+    categories = categories_of(classes, category_ids)
+    return write_predictions(Path(path), categories, found, force=force)
 
 
 def _target(target: Path | str, name: str, suffixes: Iterable[str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 from cvtk.cli import main
 from cvtk.demo import DemoFiles
 
-COMMANDS = ["convert", "check", "split", "combine", "remove", "crop", "stats", "show"]
+COMMANDS = ["convert", "check", "split", "combine", "remove", "crop", "tile", "stats"]
+COMMANDS += ["show"]
 
 
 def run(*args: object, code: int = 0) -> str:
@@ -164,3 +166,14 @@ def test_a_split_says_what_groups_do_not_allow(demo: DemoFiles, tmp_path: Path):
     assert "Written: " in said
     content = json.loads(demo.train.read_text("utf-8"))
     assert len(content["images"]) == 4
+
+
+def test_tiles_and_what_became_of_the_objects(demo: DemoFiles, tmp_path: Path):
+    said = run("tile", demo.train, tmp_path / "tiles", "--tile", 64, "--overlap", 0)
+    assert re.search(r"\d+ tiles: .*segm\.json", said)
+    assert re.search(r"\d+ whole, \d+ cut by an edge and kept, \d+ left out", said)
+    assert (tmp_path / "tiles" / "segm.json").is_file()
+    assert "exists already" in run(
+        "tile", demo.train, tmp_path / "tiles", "--tile", 64, code=1
+    )
+    run("tile", demo.train, tmp_path / "tiles", code=2)

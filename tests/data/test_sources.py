@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,15 +97,67 @@ def test_a_folder_may_have_any_name(name, photos):
     assert [s.name for s in list_images(photos / name)] == ["1.jpg"]
 
 
-def test_an_array_is_no_path():
-    with pytest.raises(DataError, match="not as ndarray"):
-        list_images(np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(DataError, match="not as ndarray"):
-        list_images([np.zeros((4, 4, 3), np.uint8)])
-    with pytest.raises(DataError, match="not as float"):
-        list_images(0.5)
+def test_what_is_no_path_and_no_image_is_refused():
+    for data in (0.5, [0.5], b"a.jpg"):
+        with pytest.raises(DataError, match=r"not as (float|bytes)"):
+            list_images(data)
+    with pytest.raises(DataError, match=r"is not an image: its shape is \(4, 4, 7\)"):
+        list_images(np.zeros((4, 4, 7), np.uint8))
     with pytest.raises(FileError, match="names no images"):
         list_images([])
+
+
+def test_arrays_and_pillow_images_are_images(photos):
+    red = np.zeros((6, 8, 3), np.uint8)
+    red[..., 0] = 200
+    grey = np.full((6, 8), 90, np.uint8)
+    file = photos / "c/1.jpg"
+    found = list_images([red, file, Image.fromarray(red), grey])
+    assert [s.name for s in found] == [
+        "image_0001.png",
+        "1.jpg",
+        "image_0002.png",
+        "image_0003.png",
+    ]
+    assert [s.id for s in found] == [1, 2, 3, 4]
+    np.testing.assert_array_equal(found[0].pixels, red)
+    assert found[1].pixels is None and found[1].path == file
+    np.testing.assert_array_equal(found[2].pixels, red)
+    np.testing.assert_array_equal(found[3].pixels, np.stack([grey] * 3, axis=2))
+    assert [s.name for s in list_images(red)] == ["image_0001.png"]
+
+
+def test_a_pillow_image_is_turned_as_it_is_seen():
+    image = Image.new("RGB", (8, 6))
+    image.getexif()[0x0112] = 6
+    assert list_images(image)[0].pixels.shape == (8, 6, 3)
+
+
+def test_a_pattern_names_images_below_the_folder_where_it_begins(photos):
+    (photos / "a b/2.jpg").write_bytes((photos / "a b/1.jpg").read_bytes())
+    found = list_images(f"{photos}/*/1.*")
+    assert [s.name for s in found] == ["a b/1.jpg", "c/1.jpg"]
+    assert [s.path for s in found] == [photos / s.name for s in found]
+    assert [s.name for s in list_images(photos / "a b" / "*.jpg")] == ["1.jpg", "2.jpg"]
+    names = ["a b/1.jpg", "a b/2.jpg", "a b/é.PNG", "c/1.jpg"]
+    assert [s.name for s in list_images(photos / "**" / "*")] == names
+    with pytest.raises(FileError, match=r"No image is named like .*\*\.gif"):
+        list_images(photos / "*.gif")
+
+
+def test_a_file_with_brackets_in_its_name_is_no_pattern(photos):
+    file = photos / "[1].jpg"
+    Image.new("RGB", (8, 6)).save(file)
+    assert [s.path for s in list_images(file)] == [file]
+
+
+def test_a_list_on_stdin_is_relative_to_the_current_folder(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr("sys.stdin", io.StringIO("c/1.jpg\n\na b/1.jpg\n"))
+    assert [s.path for s in list_images("-")] == [Path("c/1.jpg"), Path("a b/1.jpg")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("none.jpg\n"))
+    with pytest.raises(FileError, match=r"no image none\.jpg \(named in .* stdin"):
+        list_images("-")
 
 
 def test_any_listing_of_paths_will_do(photos):

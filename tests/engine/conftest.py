@@ -87,3 +87,24 @@ def server(no_proxy):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield served
         running.shutdown()
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """The path of weights that a training might have left: random ones, which report 20 objects per image."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("mmdet", reason="needs MMDetection")
+    from configurations import RTMDET, fitted
+    from mmdet.registry import MODELS
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+
+    folder = tmp_path_factory.mktemp("untrained")
+    cfg = Config(fitted(RTMDET, weights="none", image_size=96))
+    cfg.model.test_cfg.update(score_thr=0.0, max_per_img=20)
+    init_default_scope("mmdet")
+    torch.manual_seed(0)
+    network = MODELS.build(cfg.model)
+    cfg.dump(folder / "a.py")
+    torch.save({"state_dict": network.state_dict(), "meta": {}}, folder / "a.pth")
+    return folder / "a.pth"

@@ -1,4 +1,4 @@
-"""A prediction of MMDetection as a `Result`, and what is refused before anything is drawn."""
+"""A prediction of MMDetection as a `Result`, and weak objects that never get that far."""
 
 from __future__ import annotations
 
@@ -6,26 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from cvtk.errors import FileError, ModelError
 
 pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.structures import InstanceData
 from torch import nn
 
-from cvtk.data.sources import ImageSource, list_images
-from cvtk.engine.predict import (
-    Predictor,
-    read_image,
-    require_not_read,
-    to_result,
-    weak_objects_left_out,
-)
+from cvtk.data.sources import ImageSource
+from cvtk.engine.predict import to_result, weak_objects_left_out
 from cvtk.engine.spec import ModelSpec
 from cvtk.io import decode_mask
 
@@ -113,34 +103,3 @@ def test_where_weak_boxes_vote_none_is_left_out():
     parts = network("PAAHead")
     with weak_objects_left_out(parts, 0.3):
         assert thresholds(parts) == [0.05, 0.0, 0.4]
-
-
-@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff cut off"])
-def test_what_is_no_image_is_named(content, tmp_path):
-    file = tmp_path / "broken.jpg"
-    file.write_bytes(content)
-    pipeline = Compose([LoadImageFromFile()])
-    with pytest.raises(FileError, match=r"broken\.jpg cannot be read as an image"):
-        read_image(pipeline, ImageSource(file, file.name, 1))
-
-
-def test_a_model_without_weights_predicts_nothing(spec):
-    with pytest.raises(ModelError, match=r"has no weights yet.*Train it"):
-        Predictor(spec, "cpu")
-
-
-def test_no_result_takes_the_place_of_what_is_read(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    Image.new("RGB", (8, 6)).save(folder / "1.jpg")
-    coco = folder / "instances.json"
-    coco.write_text('{"images": [{"id": 1, "file_name": "1.jpg"}]}')
-    images, other = list_images(folder / "1.jpg"), tmp_path / "out"
-    require_not_read(other, other / "instances.json", folder, images)
-    with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
-        require_not_read(folder, folder / "instances.json", folder, images)
-    with pytest.raises(FileError, match=r"instances\.json is among what is read"):
-        require_not_read(folder, coco, coco, [])
-    (tmp_path / "link").symlink_to(folder)
-    with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
-        require_not_read(tmp_path / "link", other / "a.json", folder, images)

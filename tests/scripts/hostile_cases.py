@@ -291,6 +291,11 @@ def changes(
     new = [name for name in after if name not in before and after[name] != "folder"]
     # Tables and plots are of the epochs that were trained.
     new = [n for n in new if not n.startswith((workspace, f"{result}.train_stats."))]
+    # An inference completes the images that can be read, and notes what it has done where it is stopped.
+    goes_on = "The others are complete" in outcome.detail
+    goes_on |= any(n.endswith("instances.unfinished.jsonl") for n in new)
+    if case.command == "inference" and goes_on:
+        new = [n for n in new if not n.startswith("out/")]
     if failed and new:
         return Outcome("new file", f"{new[:3]} ({outcome})", outcome.stack)
     return None

@@ -39,8 +39,8 @@ REQUIRED = {
 # What the vanilla script says that it leaves out.
 LEFT_OUT = {
     "train": {"aim", "tensorboard", "print_config", "trust_weights"},
-    "evaluate": {"trust_weights"},
-    "inference": {"trust_weights", "batch_size"},
+    "evaluate": {"trust_weights", "tile", "overlap"},
+    "inference": {"trust_weights", "batch_size", "resume", "tile", "overlap", "draw"},
 }
 
 

@@ -62,7 +62,9 @@ def test_what_the_system_refuses_is_one_line():
 
 def test_stopping_says_how_to_go_on():
     assert "--resume" in ended(raises(KeyboardInterrupt()))
-    assert ended(raises(KeyboardInterrupt()), arguments=["inference"]) == "Stopped."
+    said = ended(raises(KeyboardInterrupt()), arguments=["inference"])
+    assert said.endswith("--resume goes on from the last image.")
+    assert ended(raises(KeyboardInterrupt()), arguments=["evaluate"]) == "Stopped."
 
 
 def test_sigterm_is_as_ctrl_c():

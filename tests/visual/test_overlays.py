@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cvtk.data.crops import Crop
 from cvtk.visual.overlays import _edge, class_colour, draw_objects
 
 
@@ -109,3 +110,47 @@ def test_few_objects_need_no_key():
     things = {"bboxes": boxes, "labels": labels, "texts": ["a", "b"]}
     drawn = draw_objects(blank, **things, class_names=["a", "b"])
     assert drawn.tobytes() == draw_objects(blank, **things).tobytes()
+
+
+def drawn_in(style, masks=True):
+    """An object of 30 x 20 pixels in a grey image, without its label."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:50] = 1
+    mask[10, 20] = 0  # so that mask and box differ
+    return mask, np.asarray(
+        draw_objects(
+            np.full((40, 60, 3), 100, np.uint8),
+            bboxes=np.array([[20, 10, 30, 20]]),
+            labels=np.array([0]),
+            texts=[""],
+            masks=[mask] if masks else None,
+            style=style,
+        )
+    )
+
+
+def test_outlines_leave_the_object_as_it_is():
+    mask, drawn = drawn_in("outlines")
+    changed = (drawn != 100).any(axis=2)
+    np.testing.assert_array_equal(changed, _edge(mask.astype(bool), 1))
+
+
+def test_boxes_leave_the_masks_out():
+    _, drawn = drawn_in("boxes")
+    changed = (drawn != 100).any(axis=2)
+    assert changed[10, 20] and changed.sum() == 2 * (30 + 18), "the frame alone"
+
+
+@pytest.mark.parametrize("style", ["masks", "outlines", "boxes"])
+def test_without_masks_there_are_boxes_in_every_style(style):
+    _, drawn = drawn_in(style, masks=False)
+    assert (drawn != 100).any(axis=2).sum() == 2 * (30 + 18)
+
+
+def test_a_part_of_a_mask_is_painted_where_it_belongs():
+    mask, whole = drawn_in("masks")
+    part = Crop(mask[10:30, 20:50].astype(bool), 20, 10)
+    image = np.full((40, 60, 3), 100, np.uint8)
+    things = {"bboxes": np.array([[20, 10, 30, 20]]), "labels": np.array([0])}
+    drawn = draw_objects(image, **things, texts=[""], masks=[part])
+    np.testing.assert_array_equal(np.asarray(drawn), whole)

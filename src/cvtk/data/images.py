@@ -175,6 +175,33 @@ def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) 
         part.write_bytes(buffer.getvalue())
 
 
+def to_rgb(image: Any) -> NDArray[np.uint8]:
+    """An array or a Pillow image, turned as its EXIF orientation says, as (height, width, 3) uint8.
+
+    Args:
+        image: A Pillow image; or an array (H, W) in grey, or (H, W, 3 or 4) in RGB. Values of more than 8 bits
+            are scaled as `read_image` does; transparency is ignored.
+
+    Raises:
+        ValueError: It has another shape, or no pixels.
+    """
+    from PIL import Image, ImageOps
+
+    if isinstance(image, Image.Image):
+        return _to_rgb(ImageOps.exif_transpose(image))
+    pixels = np.asarray(image)
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.ndim not in (2, 3) or channels not in (1, 3, 4) or not pixels.size:
+        raise ValueError(f"{pixels.shape} is not the shape of an image")
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype != np.uint8:
+        pixels = _to_8_bits(pixels)
+    if channels == 1:
+        pixels = np.stack([pixels.reshape(pixels.shape[:2])] * 3, axis=2)
+    return np.ascontiguousarray(pixels[..., :3])
+
+
 def _to_rgb(image: Any) -> NDArray[np.uint8]:
     """Any Pillow image as (height, width, 3) uint8."""
     if image.mode == "F" or image.mode.startswith("I"):
@@ -312,13 +339,25 @@ def too_thin(width: int, height: int) -> str:
 
 
 def in_parallel(
-    function: Callable[[S], T], items: Iterable[S], *, workers: int | None = None
+    function: Callable[[S], T],
+    items: Iterable[S],
+    *,
+    workers: int | None = None,
+    ahead: int | None = None,
 ) -> Iterator[T]:
-    """`map` over threads, in order, with a bounded number under way so that memory stays flat."""
+    """`map` over threads, in order, with a bounded number under way so that memory stays flat.
+
+    Args:
+        function: What is done with each item, in one of the threads.
+        items: Taken one by one by the caller's own thread.
+        workers: Threads; as many as there are processors, at most 8, where left out.
+        ahead: Most items that are under way at once; four per thread where left out.
+    """
     count = workers or min(8, os.cpu_count() or 1)
+    most = ahead or 4 * count
     iterator = iter(items)
     with ThreadPoolExecutor(count) as pool:
-        waiting = [pool.submit(function, item) for item in islice(iterator, 4 * count)]
+        waiting = [pool.submit(function, item) for item in islice(iterator, most)]
         try:
             while waiting:
                 done = waiting.pop(0)

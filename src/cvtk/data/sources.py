@@ -1,16 +1,25 @@
-"""The one finder of images that a user passes to inference: a file, a folder, a list, a COCO file, or paths."""
+"""The one finder of images that a user passes to inference: files, folders, lists, a video, or pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import glob
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, takewhile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cvtk.data.coco import read_images
-from cvtk.data.images import resolve
+from cvtk.data.images import in_parallel, resolve, to_rgb
 from cvtk.data.types import Id
+from cvtk.data.videos import Video, is_video
+from cvtk.declare import Pixels
 from cvtk.errors import DataError, FileError
-from cvtk.io import find_images, is_file, read_text
+from cvtk.io import IMAGE_SUFFIXES, find_images, is_file, read_text
 
 _READ = "JPEG, PNG, TIFF, BMP, WebP and GIF are read."
 
@@ -20,31 +29,72 @@ class ImageSource:
     """An image to predict.
 
     Attributes:
-        path: Its file.
+        path: Its file; of pixels without a file their name, of a frame the video.
         name: What it is called in what is written: relative to the folder given, and unique.
         id: Of a COCO file the image's id, else a number counted from 1.
+        pixels: (H, W, 3) in RGB, where there is no file to read them from.
+        seconds: When a frame is shown, from the beginning of its video.
     """
 
     path: Path
     name: str
     id: Id
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    seconds: float | None = None
 
 
-def list_images(data: str | Path | Iterable[str | Path]) -> list[ImageSource]:
-    """Finds the images that a user means, none twice.
-
-    Args:
-        data: An image, a folder (with all below it), a text file of paths (one per line, relative to the
-            text file), a COCO file, or several paths.
+def find_inputs(data: Any) -> list[ImageSource] | Video:
+    """Finds the images or the video that a user means; see `list_images`.
 
     Raises:
         FileError: There is no such image, or none at all.
-        DataError: A file is not what its name says, or `data` is no path.
+        DataError: A file is not what its name says, or `data` is none of it.
     """
+    if isinstance(data, (str, Path)) and is_video(Path(data)):
+        if not is_file(Path(data)):
+            raise FileError(f"{data}: no such file.", "Check the path.")
+        return Video.open(Path(data))
+    return list_images(data)
+
+
+def frames_of(video: Video) -> Iterator[ImageSource]:
+    """The frames of a video as images; a thread reads a few ahead."""
+    frames = video.frames()
+    read = in_parallel(lambda _: next(frames, None), count(), workers=1, ahead=4)
+    for frame in takewhile(lambda frame: frame is not None, read):
+        assert frame is not None
+        yield ImageSource(
+            path=video.path,
+            name=f"{video.path.stem}_{frame.number:06d}.jpg",
+            id=frame.number,
+            pixels=frame.pixels,
+            seconds=frame.seconds,
+        )
+
+
+def list_images(data: Any) -> list[ImageSource]:
+    """Finds the images that a user means, none twice.
+
+    Args:
+        data: An image, a folder (with all below it), a pattern such as `photos/*.jpg`, a text file of paths
+            (one per line, relative to the text file), `-` for such lines on standard input (relative to the
+            current folder), a COCO file; an array (H, W, 3) in RGB or a Pillow image; or a list of paths,
+            arrays and Pillow images.
+
+    Raises:
+        FileError: There is no such image, or none at all.
+        DataError: A file is not what its name says, or `data` is none of it.
+    """
+    if isinstance(data, Pixels):
+        return _number([data], "the list given")
     if not isinstance(data, (str, Path)):
-        return _number(_paths_of(data), "the list given")
+        return _number(_items_of(data), "the list given")
     path = Path(data)
+    if str(data) == "-":
+        return _number(_paths_in(sys.stdin.read(), Path()), "the list on stdin")
     if not _exists(path):
+        if glob.has_magic(str(path)):
+            return _in_pattern(path)
         raise FileError(f"{path}: no such file or folder.", "Check the path.")
     if path.is_dir():
         return _in_folder(path)
@@ -55,17 +105,21 @@ def list_images(data: str | Path | Iterable[str | Path]) -> list[ImageSource]:
     return _number([path], str(path))
 
 
-def _paths_of(data: object) -> list[Path]:
-    """The paths of a list, or of what can be listed; anything else is refused."""
+def _items_of(data: object) -> list[Any]:
+    """The paths, arrays and Pillow images of what can be listed; anything else is refused."""
     if isinstance(data, Iterable) and not isinstance(data, bytes):
         items = list(data)
-        odd = [item for item in items if not isinstance(item, (str, Path))]
+        odd = [
+            i
+            for i in items
+            if not isinstance(i, (str, Path)) and not isinstance(i, Pixels)
+        ]
         if not odd:
-            return [Path(item) for item in items]
+            return [item if isinstance(item, Pixels) else Path(item) for item in items]
         data = odd[0]
     raise DataError(
-        f"Images are given by their paths, not as {type(data).__name__}.",
-        "Write an array to a file first, for example with PIL.Image.fromarray(array).save(path).",
+        f"Images are given by their paths, as NumPy arrays or as Pillow images, not as {type(data).__name__}.",
+        "Name a file or a folder, or pass an array (height, width, 3) in RGB.",
     )
 
 
@@ -73,6 +127,31 @@ def _in_folder(folder: Path) -> list[ImageSource]:
     found = find_images(folder)
     if not found:
         raise FileError(f"There are no images in {folder}.", _READ)
+    return [
+        ImageSource(path, path.relative_to(folder).as_posix(), number)
+        for number, path in enumerate(found, 1)
+    ]
+
+
+def _in_pattern(pattern: Path) -> list[ImageSource]:
+    """The images that a pattern names, called by their place below the folder where its wildcards begin."""
+    fixed = list(pattern.parent.parts)
+    while any(glob.has_magic(part) for part in fixed):
+        fixed.pop()
+    folder = Path(*fixed)
+    try:
+        named = sorted(folder.glob(str(pattern.relative_to(folder))))
+    except ValueError as error:
+        raise FileError(f"{pattern} is not a pattern of names: {error}.") from None
+    found = [
+        path
+        for path in named
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and is_file(path)
+    ]
+    if not found:
+        raise FileError(f"No image is named like {pattern}.", _READ)
     return [
         ImageSource(path, path.relative_to(folder).as_posix(), number)
         for number, path in enumerate(found, 1)
@@ -93,23 +172,51 @@ def _in_coco(file: Path) -> list[ImageSource]:
 
 
 def _in_text(file: Path) -> list[Path]:
-    lines = [line.strip() for line in read_text(file).splitlines()]
-    if any("\0" in line for line in lines):
+    text = read_text(file)
+    if "\0" in text:
         raise DataError(
             f"{file} is not a text file.", "It lists one image path per line."
         )
-    return [file.parent / line for line in lines if line]
+    return _paths_in(text, file.parent)
 
 
-def _number(paths: list[Path], where: str) -> list[ImageSource]:
-    """Numbers the images from 1, those named twice once."""
-    paths = list(dict.fromkeys(paths))
-    if not paths:
-        raise FileError(f"{where} names no images.", _READ)
+def _paths_in(text: str, folder: Path) -> list[Path]:
+    lines = [line.strip() for line in text.splitlines()]
+    return [folder / line for line in lines if line]
+
+
+def _number(items: list[Any], where: str) -> list[ImageSource]:
+    """Numbers images from 1, files that are named twice once."""
+    paths = dict.fromkeys(item for item in items if not isinstance(item, Pixels))
     for path in paths:
         _require_image(path, where)
-    names = _unique_names(paths)
-    return [ImageSource(path, names[path], n) for n, path in enumerate(paths, 1)]
+    pixels: dict[Path, NDArray[np.uint8]] = {}
+    for item in items:
+        if isinstance(item, Pixels):
+            name = Path(f"image_{len(pixels) + 1:04d}.png")
+            pixels[name] = _pixels_of(item, name.stem)
+    in_order = iter(pixels)
+    files = dict.fromkeys(
+        next(in_order) if isinstance(item, Pixels) else item for item in items
+    )
+    if not files:
+        raise FileError(f"{where} names no images.", _READ)
+    names = _unique_names(list(files))
+    return [
+        ImageSource(file, names[file], number, pixels.get(file))
+        for number, file in enumerate(files, 1)
+    ]
+
+
+def _pixels_of(image: Any, name: str) -> NDArray[np.uint8]:
+    try:
+        return to_rgb(image)
+    except (ValueError, TypeError, OSError):
+        shape = getattr(image, "shape", None) or getattr(image, "size", None)
+        raise DataError(
+            f"{name} of those given is not an image: its shape is {shape}.",
+            "Pass (height, width, 3) in RGB, or (height, width) in grey.",
+        ) from None
 
 
 def _require_image(path: Path, where: str) -> None:

@@ -18,6 +18,7 @@ from cvtk.engine.evaluated import PREDICTIONS, STATS
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.thresholds import thresholds_on
+from cvtk.engine.tiling import Tiling
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
@@ -44,10 +45,11 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
         for name in (STATS, PREDICTIONS, REPORT, *TABLES):
             require_free(folder / name, force=options.force)
     truth = read_truth(file, predictor.spec)
+    tiling = predictor.tiling(options)
     if folder is None:
-        return measure(predictor, truth)[0]
+        return measure(predictor, truth, tiling)[0]
     statistics, _ = evaluate_to_files(
-        predictor, truth, folder, folder / STATS, force=options.force
+        predictor, truth, folder, folder / STATS, force=options.force, tiling=tiling
     )
     return statistics
 
@@ -72,6 +74,7 @@ def evaluate_to_files(
     stats_file: Path,
     *,
     force: bool,
+    tiling: Tiling | None = None,
 ) -> tuple[Statistics, Study | None]:
     """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
@@ -81,11 +84,12 @@ def evaluate_to_files(
         folder: For the predictions, `test_outputs.coco.json`, and for `report.html` and the tables.
         stats_file: For the statistics.
         force: Whether results may be replaced.
+        tiling: How images are cut; None where they are not.
 
     Returns:
         The statistics, and the analysis; None where it failed.
     """
-    statistics, predictions = measure(predictor, truth)
+    statistics, predictions = measure(predictor, truth, tiling)
     thresholds = thresholds_on(predictor.thresholds, truth)
     if thresholds is not None:
         statistics["cut_at"] = thresholds.by_class
@@ -141,14 +145,17 @@ def write_analysis(
 
 
 def measure(
-    predictor: Predictor, truth: data.Dataset
+    predictor: Predictor, truth: data.Dataset, tiling: Tiling | None = None
 ) -> tuple[Statistics, list[dict[str, Any]]]:
     """The statistics on an annotated set, and all predictions; see `predict_all`."""
-    predictions = predict_all(predictor, truth)
-    return statistics_of(truth, predictions, predictor.spec.task), predictions
+    predictions = predict_all(predictor, truth, tiling)
+    task = predictor.spec.task
+    return statistics_of(truth, predictions, task, tiling), predictions
 
 
-def predict_all(predictor: Predictor, truth: data.Dataset) -> list[dict[str, Any]]:
+def predict_all(
+    predictor: Predictor, truth: data.Dataset, tiling: Tiling | None = None
+) -> list[dict[str, Any]]:
     """All predictions for an annotated set, not thresholded, with the set's own ids."""
     spec = predictor.spec
     category_ids = dict(
@@ -159,7 +166,7 @@ def predict_all(predictor: Predictor, truth: data.Dataset) -> list[dict[str, Any
         for image in truth.images
     ]
     predictions: list[dict[str, Any]] = []
-    results = predictor.predict(images, batch_size=1, score=0)
+    results = predictor.predict(images, batch_size=1, score=0, tiling=tiling)
     for image, result in zip(images, results, strict=True):
         for item in result.to_coco(image.id, len(predictions) + 1):
             item["category_id"] = category_ids[item["category_id"]]
@@ -168,7 +175,10 @@ def predict_all(predictor: Predictor, truth: data.Dataset) -> list[dict[str, Any
 
 
 def statistics_of(
-    dataset: data.Dataset, predictions: list[dict[str, Any]], task: str
+    dataset: data.Dataset,
+    predictions: list[dict[str, Any]],
+    task: str,
+    tiling: Tiling | None = None,
 ) -> Statistics:
     """What is written of an evaluation: the metrics of masks and boxes, and what they were computed on."""
     report: Statistics = {}
@@ -185,6 +195,8 @@ def statistics_of(
         headlines.append(f"{KIND_NAMES[kind]} AP {value:.3f}")
         notes += [note for note in metrics.notes if note not in notes]
     report["computed_on"] = f"{dataset.file}, {len(dataset.images)} images"
+    if tiling:
+        report["computed_on"] += f" in tiles of {tiling.size} pixels"
     report["summary"] = f"{', '.join(headlines)} on {report['computed_on']}"
     report["note"] = " ".join(notes)
     return report

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from numpy.typing import NDArray
 
-from cvtk.data.images import probe, read_image
+from cvtk.data.images import probe, read_image, too_thin
+from cvtk.data.sources import ImageSource
+from cvtk.data.tiles import Tile
+from cvtk.errors import DataError
 from cvtk.recipe.nodes import each_dict
+
+_REMEDY = "Mend it, or leave it out."
 
 # Formats that OpenCV, with which MMDetection reads, always turns by EXIF as they are displayed.
 _TURNED_BY_OPENCV = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -35,3 +45,106 @@ def read_as_displayed(node: Any) -> None:
     for part in each_dict(node):
         if str(part.get("type")).rsplit(".", 1)[-1] == "LoadImageFromFile":
             part["type"] = ReadImage
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it was read, and as the network takes it.
+
+    Attributes:
+        source: Which image.
+        bgr: (H, W, 3) blue, green, red, as MMDetection reads it.
+        sample: What its pipeline made of it; None where it is not prepared.
+    """
+
+    source: ImageSource
+    bgr: NDArray[Any]
+    sample: Any
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(H, W, 3) in RGB."""
+        return self.bgr[..., ::-1].astype(np.uint8, copy=False)
+
+
+class Reader:
+    """Reads images and prepares them as a network's configuration says of test images; any thread may.
+
+    Args:
+        pipeline: The steps of its test data set.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        from mmcv.transforms import Compose
+
+        steps = copy.deepcopy(pipeline)
+        read_as_displayed(steps)
+        steps = [step for step in steps if step["type"] != "LoadAnnotations"]
+        self._steps = Compose(steps).transforms
+
+    def read(self, source: ImageSource) -> Picture:
+        """Reads an image and prepares it.
+
+        Raises:
+            DataError: It cannot be read, or no network can use it.
+        """
+        bgr = self.load(source)
+        return Picture(source, bgr, self.prepare(bgr, source.path))
+
+    def open(self, source: ImageSource) -> Picture:
+        """Reads an image that is to be cut into tiles, without preparing it. Raises as `read` does."""
+        return Picture(source, self.load(source), None)
+
+    def cut(self, picture: Picture, tile: Tile) -> Picture:
+        """A tile of an image as an image of its own, prepared."""
+        part = picture.bgr[tile.top : tile.bottom, tile.left : tile.right]
+        part = np.ascontiguousarray(part)
+        sample = self.prepare(part, picture.source.path)
+        return Picture(picture.source, part, sample)
+
+    def load(self, source: ImageSource) -> NDArray[Any]:
+        """The pixels (H, W, 3) of an image in BGR. Raises as `read` does."""
+        if source.pixels is not None:
+            bgr: NDArray[Any] = source.pixels[..., ::-1].copy()
+        else:
+            bgr = self._load_file(source.path)
+        height, width = bgr.shape[:2]
+        problem = too_thin(width, height)
+        if problem:
+            raise DataError(f"{source.path}: {problem}.", _REMEDY)
+        return bgr
+
+    def _load_file(self, path: Path) -> NDArray[Any]:
+        problem = "" if is_whole_jpeg(path) else probe(path).trouble
+        if problem:
+            raise DataError(f"{path}: {problem}.", _REMEDY)
+        [step] = [step for step in self._steps if isinstance(step, ReadImage)]
+        try:
+            bgr: NDArray[Any] = (step.transform({"img_path": str(path)}) or {})["img"]
+        except Exception:  # OpenCV raises whatever a broken file leads to
+            raise DataError(f"{path} cannot be read as an image.", _REMEDY) from None
+        return bgr
+
+    def prepare(self, bgr: NDArray[Any], path: Path) -> Any:
+        """What the pipeline makes of pixels (H, W, 3) in BGR; `path` is noted in it."""
+        size = bgr.shape[:2]
+        results: Any = {"img_path": str(path), "img_id": 0}
+        results.update(img=bgr, img_shape=size, ori_shape=size)
+        for step in self._steps:
+            if not isinstance(step, ReadImage):
+                results = step(results)
+        return results
+
+
+def is_whole_jpeg(path: Path) -> bool:
+    """Whether a file begins and ends as a JPEG does, so that nothing of it was cut off.
+
+    Other files need to be decoded to know, and so do JPEGs with something behind their end.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+            file.seek(-2, os.SEEK_END)
+            return start == b"\xff\xd8" and file.read() == b"\xff\xd9"
+    except (OSError, ValueError):
+        return False

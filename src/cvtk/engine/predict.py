@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
-from cvtk.data.images import in_parallel, probe, too_thin
-from cvtk.data.sources import ImageSource, list_images
+from cvtk.data.images import in_parallel
+from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
 from cvtk.engine.lean_masks import use_lean_masks
@@ -23,13 +22,19 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.thresholds import stored_thresholds
+from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, DataError, FileError, ModelError, one_line
-from cvtk.io import encode_mask, require_free
-from cvtk.log import logger
-from cvtk.options import InferenceOptions
+from cvtk.errors import CvtkError, ModelError, one_line
+from cvtk.io import encode_mask
 from cvtk.recipe.nodes import each_dict
-from cvtk.results import Result, write_instances
+from cvtk.results import Result
+
+if TYPE_CHECKING:
+    from cvtk.engine.images import Picture
+
+T = TypeVar("T")
+
+READERS = 2  # threads that decode and prepare images
 
 
 class Predictor:
@@ -69,23 +74,76 @@ class Predictor:
         one = DEFAULT_SCORE if score is None else score
         return [one] * len(self.spec.classes)
 
+    def tiling(self, options: TiledOptions) -> Tiling | None:
+        """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
+        return tiling_of(options, self.spec, self.network.cfg)
+
     def predict(
-        self, images: Sequence[ImageSource], batch_size: int, score: float | None
+        self,
+        images: Iterable[ImageSource],
+        batch_size: int,
+        score: float | None,
+        tiling: Tiling | None = None,
     ) -> Iterator[Result]:
         """Yields what is found in each image.
 
         Args:
             images: In the order of the results.
-            batch_size: Images that the network sees at once.
+            batch_size: Images, or tiles of one, that the network sees at once.
             score: Lowest score to keep, 0 to 1; None: see `least_scores`.
+            tiling: How images are cut; None where they are not.
 
         Raises:
-            FileError: An image cannot be read.
+            DataError: An image cannot be read.
         """
+        for picture, result in self.stream(images, batch_size, score, tiling):
+            # What lies in a file is read again when it is asked for: results may be kept by the thousand.
+            yield replace(result, pixels=picture.source.pixels)
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        batch_size: int,
+        score: float | None,
+        tiling: Tiling | None = None,
+        broken: Callable[[ImageSource, CvtkError], None] | None = None,
+    ) -> Iterator[tuple[Picture, Result]]:
+        """Yields each image with what is found in it; the next ones are read meanwhile.
+
+        Args:
+            images: In the order of the results.
+            batch_size: Images, or tiles of one, that the network sees at once.
+            score: Lowest score to keep, 0 to 1; None: see `least_scores`.
+            tiling: How images are cut; None where they are not.
+            broken: Called with an image that cannot be read, which is then left out.
+
+        Raises:
+            DataError: An image cannot be read, and `broken` is None.
+        """
+        from cvtk.engine.images import Reader
+
+        reader = Reader(self.network.cfg.test_dataloader.dataset.pipeline)
         least = self.least_scores(score)
-        samples = run_network(self.network, images, batch_size, min(least))
-        for image, sample in zip(images, samples, strict=True):
-            yield to_result(sample, image, self.spec, least)
+
+        def found(pictures: list[Picture]) -> list[Result]:
+            prepared = [picture.sample for picture in pictures]
+            samples = run_network(self.network, prepared, min(least))
+            return [
+                to_result(sample, picture.source, self.spec, least)
+                for picture, sample in zip(pictures, samples, strict=True)
+            ]
+
+        if tiling is not None:
+            # Such images are large: while one is predicted, only the next is read.
+            for picture in read_ahead(reader.open, images, broken, ahead=1):
+                yield (
+                    picture,
+                    predict_in_tiles(reader, picture, tiling, batch_size, found),
+                )
+            return
+        pictures = read_ahead(reader.read, images, broken, ahead=batch_size + READERS)
+        while batch := list(islice(pictures, batch_size)):
+            yield from zip(batch, found(batch), strict=True)
 
 
 def load_network(spec: ModelSpec, device: str) -> Any:
@@ -126,48 +184,48 @@ def load_network(spec: ModelSpec, device: str) -> Any:
     return network.to(device).eval()
 
 
-def run_network(
-    network: Any, images: Sequence[ImageSource], batch_size: int, score: float
-) -> Iterator[Any]:
-    """Yields MMDetection's prediction for each image; the next batch is read meanwhile."""
+def read_ahead(
+    read: Callable[[ImageSource], T],
+    images: Iterable[ImageSource],
+    broken: Callable[[ImageSource, CvtkError], None] | None,
+    *,
+    ahead: int,
+) -> Iterator[T]:
+    """Reads images in threads, a few ahead of what is taken, in order.
+
+    Args:
+        read: Reads one.
+        images: Which.
+        broken: Called with an image that cannot be read, which is then left out; None: the error is raised.
+        ahead: How many.
+    """
+
+    def attempt(source: ImageSource) -> tuple[ImageSource, T | CvtkError]:
+        try:
+            return source, read(source)
+        except CvtkError as error:
+            return source, error
+
+    workers = min(READERS, ahead)
+    for source, found in in_parallel(attempt, images, workers=workers, ahead=ahead):
+        if not isinstance(found, CvtkError):
+            yield found
+        elif broken is None:
+            raise found
+        else:
+            broken(source, found)
+
+
+def run_network(network: Any, samples: Sequence[Any], score: float) -> list[Any]:
+    """MMDetection's predictions for prepared images, one each."""
     import torch
-    from mmcv.transforms import Compose
     from mmengine.dataset import pseudo_collate
 
-    from cvtk.engine.images import read_as_displayed
-
-    steps = copy.deepcopy(network.cfg.test_dataloader.dataset.pipeline)
-    read_as_displayed(steps)
-    pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
-
-    def load(start: int) -> list[Any]:
-        batch = images[start : start + batch_size]
-        return [read_image(pipeline, image) for image in batch]
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(load, 0)
-        for start in range(0, len(images), batch_size):
-            batch = pseudo_collate(ahead.result())
-            ahead = reader.submit(load, start + batch_size)
-            with weak_objects_left_out(network, score), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of no use to who predicts
-                with torch.inference_mode():
-                    samples = network.test_step(batch)
-            yield from samples
-
-
-def read_image(pipeline: Any, image: ImageSource) -> Any:
-    """An image after the pipeline of the test images.
-
-    Raises:
-        FileError: It cannot be read.
-    """
-    try:
-        return pipeline({"img_path": str(image.path), "img_id": 0})
-    except Exception:  # OpenCV and MMDetection raise whatever a broken file leads to
-        raise FileError(
-            f"{image.path} cannot be read as an image.", "Open it, or leave it out."
-        ) from None
+    with weak_objects_left_out(network, score), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no use to who predicts
+        with torch.inference_mode():
+            found: list[Any] = network.test_step(pseudo_collate(list(samples)))
+    return found
 
 
 def to_result(
@@ -188,6 +246,7 @@ def to_result(
     return Result(
         path=image.path,
         name=image.name,
+        seconds=image.seconds,
         height=height,
         width=width,
         classes=tuple(spec.classes),
@@ -223,77 +282,3 @@ def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
     finally:
         for part, own in zip(parts, before, strict=True):
             part["score_thr"] = own
-
-
-def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
-    """Draws what is found in each image, and writes it all to `instances.json`.
-
-    Returns:
-        The COCO file.
-    """
-    folder = Path(options.output)
-    file = folder / "instances.json"
-    require_free(file, force=options.force)
-    images = list_images(options.data)
-    require_not_read(folder, file, options.data, images)
-    for image in images:
-        require_free(folder / image.name, force=options.force)
-    require_readable(images)
-
-    def drawn() -> Iterator[Result]:
-        for result in predictor.predict(images, options.batch_size, options.score):
-            result.save_to_img(folder, force=options.force)
-            yield result
-
-    spec = predictor.spec
-    if options.score is None and predictor.thresholds is not None:
-        logger.info(
-            f"Scores to cut at, chosen on {predictor.thresholds.file}: {predictor.thresholds.words()}."
-            " --score X takes one for all."
-        )
-    count = write_instances(
-        file,
-        drawn(),
-        spec.classes,
-        spec.category_ids,
-        image_ids=[image.id for image in images],
-        force=options.force,
-    )
-    least = predictor.least_scores(options.score)
-    scores = f"{min(least):.3g}" if len({*least}) == 1 else "that of their class"
-    logger.info(
-        f"{count} objects with a score of at least {scores}: see {file} and the pictures beside it."
-    )
-    return file
-
-
-def require_readable(images: Sequence[ImageSource]) -> None:
-    """Opens every image, so that a damaged one is told before anything is drawn.
-
-    Raises:
-        DataError: One cannot be used.
-    """
-    for facts in in_parallel(lambda image: probe(image.path), images):
-        problem = facts.trouble or too_thin(facts.width, facts.height)
-        if problem:
-            raise DataError(f"{facts.path}: {problem}.", "Mend it, or leave it out.")
-
-
-def require_not_read(
-    folder: Path, file: Path, data: Any, images: Sequence[ImageSource]
-) -> None:
-    """Checks that no result would take the place of what is read.
-
-    Raises:
-        FileError: One would.
-    """
-    inputs = {image.path.resolve() for image in images}
-    if isinstance(data, (str, Path)):
-        inputs.add(Path(data).resolve())
-    outputs = [file, *(folder / image.name for image in images)]
-    for output in outputs:
-        if output.resolve() in inputs:
-            raise FileError(
-                f"{output} is among what is read, and a result would replace it.",
-                "Choose another --output folder.",
-            )

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtk.data.crops import Crop, cut_out
 from cvtk.data.images import read_image
 from cvtk.errors import DataError, FileError
 from cvtk.io import is_file
-from cvtk.measure.crops import Crop, cut_out
 from cvtk.measure.scale import Row, Scale
 from cvtk.measure.scenes import Item, Scene
 from cvtk.measure.shape import shape_of

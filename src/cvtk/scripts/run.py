@@ -50,6 +50,8 @@ def _sentence(error: BaseException, script: str, stamp: Stamp | None) -> str:
 def _stopped() -> str:
     if "train" in sys.argv[1:2]:
         return "Stopped. The same command with --resume goes on from the last epoch."
+    if "inference" in sys.argv[1:2]:
+        return "Stopped. The same command with --resume goes on from the last image."
     return "Stopped."
 
 

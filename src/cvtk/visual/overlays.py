@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from cvtk.visual.fonts import font_for
 
 Colour: TypeAlias = tuple[int, int, int]
+Style: TypeAlias = Literal["masks", "outlines", "boxes"]
 Area: TypeAlias = tuple[float, float, float, float]
 """A rectangle in pixels: left, top, right, bottom."""
 
@@ -47,14 +48,31 @@ def class_colour(index: int) -> Colour:
     return (round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255))
 
 
+class Cropped(Protocol):
+    """A mask of which only a part is given, such as a `cvtk.data.crops.Crop`; outside of it, it is empty."""
+
+    @property
+    def mask(self) -> NDArray[Any]:
+        """(h, w), non-zero inside."""
+
+    @property
+    def x(self) -> int:
+        """The column of the image at which the part begins."""
+
+    @property
+    def y(self) -> int:
+        """The row of the image at which it begins."""
+
+
 def draw_objects(
     image: Image.Image | NDArray[Any],
     *,
     bboxes: NDArray[Any],
     labels: NDArray[Any],
     texts: Sequence[str],
-    masks: Sequence[NDArray[Any]] | None = None,
+    masks: Sequence[NDArray[Any]] | Sequence[Cropped] | None = None,
     class_names: Sequence[str] = (),
+    style: Style = "masks",
 ) -> Image.Image:
     """Draws objects on a copy of an image, large masks below small ones.
 
@@ -67,22 +85,28 @@ def draw_objects(
         bboxes: (N, 4) boxes x, y, width, height in pixels.
         labels: (N,) index of the class of each, which picks its colour.
         texts: What to write at each, one line; an empty text writes nothing.
-        masks: (H, W) arrays, non-zero inside, or None where there are boxes only.
+        masks: (H, W) arrays, non-zero inside, or parts of them; None where there are boxes only. Each is asked
+            for when it is drawn, so that a sequence may make them one at a time.
         class_names: The name of each class, for the key; no key where left out.
+        style: "masks": translucent, with boxes; "outlines": the edges of the masks alone, so that what is inside
+            can be seen; "boxes": no masks. Objects without masks have boxes in every style.
 
     Returns:
         The drawn image, RGB, as large as the original.
     """
-    if not isinstance(image, Image.Image):
-        image = Image.fromarray(np.asarray(image))
+    if isinstance(image, Image.Image):
+        image = image.convert("RGB")
+    canvas = np.array(image)
     boxes = np.asarray(bboxes, dtype=float).reshape(-1, 4)
     colours = [class_colour(int(label)) for label in labels]
-    line, letters = _sizes(image.size, boxes)
-    picture = _paint_masks(image.convert("RGB"), masks or [], colours, line)
+    line, letters = _sizes((canvas.shape[1], canvas.shape[0]), boxes)
+    if masks is not None and style != "boxes":
+        opacity = 0.0 if style == "outlines" else _MASK_OPACITY
+        _paint_masks(canvas, masks, colours, line, opacity)
+    picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
-    for (x, y, w, h), colour in zip(boxes, colours, strict=True):
-        corners = (x, y, max(x + w - 1, x), max(y + h - 1, y))
-        pen.rectangle(corners, outline=colour, width=line)
+    if masks is None or style != "outlines":
+        _draw_boxes(pen, boxes, colours, line)
     placed = _Labels(pen, picture.size, letters)
     for box, colour, text in zip(boxes, colours, texts, strict=True):
         if text:
@@ -91,6 +115,17 @@ def draw_objects(
         present = sorted({int(label) for label in labels})
         placed.draw_key([(class_names[k], class_colour(k)) for k in present])
     return picture
+
+
+def _draw_boxes(
+    pen: ImageDraw.ImageDraw,
+    boxes: NDArray[np.float64],
+    colours: Sequence[Colour],
+    line: int,
+) -> None:
+    for (x, y, w, h), colour in zip(boxes, colours, strict=True):
+        corners = (x, y, max(x + w - 1, x), max(y + h - 1, y))
+        pen.rectangle(corners, outline=colour, width=line)
 
 
 def _sizes(image: tuple[int, int], boxes: NDArray[np.float64]) -> tuple[int, int]:
@@ -106,37 +141,58 @@ def _sizes(image: tuple[int, int], boxes: NDArray[np.float64]) -> tuple[int, int
 
 
 def _paint_masks(
-    picture: Image.Image,
-    masks: Sequence[NDArray[Any]],
+    canvas: NDArray[np.uint8],
+    masks: Sequence[NDArray[Any]] | Sequence[Cropped],
     colours: Sequence[Colour],
     line: int,
-) -> Image.Image:
-    """Lays all masks over a picture (RGB), the largest first."""
-    if not len(masks):
-        return picture.copy()
-    areas = [int(np.count_nonzero(mask)) for mask in masks]
-    canvas = np.asarray(picture).astype(np.float32)
+    opacity: float,
+) -> None:
+    """Lays all masks over a picture (H, W, 3), in place, the largest first."""
+    areas = [int(np.count_nonzero(_part_of(mask)[0])) for mask in masks]
     for index in sorted(range(len(masks)), key=lambda i: -areas[i]):
-        _paint_mask(canvas, np.asarray(masks[index]), colours[index], line)
-    return Image.fromarray(canvas.round().astype(np.uint8))
+        _paint_mask(canvas, *_part_of(masks[index]), colours[index], line, opacity)
+
+
+def _part_of(mask: NDArray[Any] | Cropped) -> tuple[NDArray[np.bool_], int, int]:
+    """The part of a mask that is given, its column and its row."""
+    if isinstance(mask, np.ndarray):
+        return mask.astype(bool), 0, 0
+    return np.asarray(mask.mask, bool), mask.x, mask.y
 
 
 def _paint_mask(
-    canvas: NDArray[np.float32], mask: NDArray[Any], colour: Colour, line: int
+    canvas: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    x: int,
+    y: int,
+    colour: Colour,
+    line: int,
+    opacity: float,
 ) -> None:
-    """Lays one mask over the canvas (H, W, 3), in place."""
+    """Lays one mask, whose corner is at (x, y), over the canvas (H, W, 3), in place."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
+    top, bottom = y + int(rows[0]), y + int(rows[-1]) + 1
+    left, right = x + int(columns[0]), x + int(columns[-1]) + 1
     # One more pixel on each side, so that the outline ends at the object and not at its box.
-    part = np.s_[
-        max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2
+    height, width = canvas.shape[:2]
+    before = (min(top, 1), min(left, 1))
+    behind = (min(height - bottom, 1), min(width - right, 1))
+    inside = np.pad(
+        mask[top - y : bottom - y, left - x : right - x],
+        ((before[0], behind[0]), (before[1], behind[1])),
+    )
+    view = canvas[
+        top - before[0] : bottom + behind[0], left - before[1] : right + behind[1]
     ]
-    inside = mask[part].astype(bool)
+    tint = np.array(colour, dtype=np.float32)
     edge = _edge(inside, line)
-    view, tint = canvas[part], np.array(colour, dtype=np.float32)
-    view[inside] = view[inside] * (1 - _MASK_OPACITY) + tint * _MASK_OPACITY
-    view[edge] = view[edge] * 0.1 + tint * 0.9
+    inner = inside & ~edge
+    if opacity:
+        view[inner] = np.round(view[inner] * (1 - opacity) + tint * opacity)
+    faded = view[edge] * (1 - opacity) + tint * opacity
+    view[edge] = np.round(faded * 0.1 + tint * 0.9)
 
 
 def _edge(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ COMMANDS = {
     "combine": "Make one COCO file of several.",
     "remove": "Copy a COCO file without some parts.",
     "crop": "Write each object as an image.",
+    "tile": "Cut large images into tiles.",
     "stats": "Count images and objects.",
     "show": "Draw images with their annotations.",
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +61,17 @@ def cut_out(rle: CocoRLE) -> Crop | None:
     np.add.at(steps, (last_columns - x) * inner + last_rows - y + 1, -1)
     flat = np.cumsum(steps[:-1], dtype=np.int8) != 0
     return Crop(np.ascontiguousarray(flat.reshape(width, inner).T), x, y)
+
+
+class CutOuts(Sequence[Crop]):
+    """Masks that are cut out one at a time, as they are asked for: hundreds would fill the memory."""
+
+    def __init__(self, masks: Sequence[CocoRLE]) -> None:
+        self._masks = masks
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The object of one mask; an empty mask is a crop without pixels."""
+        return cut_out(self._masks[index]) or Crop(np.zeros((0, 0), bool), 0, 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pycocotools import mask as api
 
+from cvtk.data.crops import CutOuts, cut_out
 from cvtk.errors import DataError
-from cvtk.io import decode_mask, encode_mask
-from cvtk.measure.crops import cut_out
+from cvtk.io import decode_mask, encode_mask, encode_part
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 1.0])
@@ -45,3 +46,25 @@ def test_runs_of_length_zero_change_nothing():
 def test_damaged_counts_are_an_error():
     with pytest.raises(DataError, match="add up"):
         cut_out({"size": [4, 6], "counts": "5"})
+
+
+def test_masks_are_cut_out_as_they_are_asked_for():
+    masks = np.zeros((2, 4, 6), bool)
+    masks[1, 1:3, 2:5] = True
+    none, one = CutOuts([encode_mask(mask) for mask in masks])
+    assert none.mask.size == 0
+    assert (one.x, one.y, one.mask.shape) == (2, 1, (2, 3))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_a_part_is_packed_as_pycocotools_packs_the_mask(share):
+    random = np.random.default_rng(1)
+    for _ in range(100):
+        height, width = random.integers(1, 20, 2)
+        top, left = random.integers(0, height), random.integers(0, width)
+        mask = np.zeros((height, width), np.uint8)
+        part = mask[top : random.integers(top, height) + 1, left:]
+        part[...] = random.random(part.shape) < share
+        packed = api.encode(np.asfortranarray(mask))["counts"].decode()
+        assert encode_part(part, left, top, height, width)["counts"] == packed
+        assert encode_mask(mask) == {"size": [height, width], "counts": packed}

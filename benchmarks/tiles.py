@@ -1,0 +1,308 @@
+"""A picture of 8,000 x 8,000 pixels with 2,000 objects in tiles: found, doubled, AP, memory and time, beside sahi.
+
+Discs and squares are drawn such that none crosses a line of a grid of 500 pixels. So the scene can be cut along that
+grid without cutting an object (`pieces`): what the network finds there is what it can find at best. The same network,
+trained here on pictures of 500 pixels unless --weights names one that was trained so, then sees the scene in tiles that
+overlap and cut hundreds of objects: by cvtk (`tiles`), and by sahi, if it is installed, with its own merging.
+
+Each way runs in a process of its own, so that its peak memory (maximum resident set) is told apart; the time is that of
+the prediction alone, from the file to the masks. The scene is 192 MB of pixels. "Doubled" are predictions beyond the
+first that cover the same object by half or more of the prediction.
+
+    python benchmarks/tiles.py [--weights FILE.pth] [--size 8000] [--sahi]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as api
+
+import cvtk
+from cvtk import data
+from cvtk.data.sources import ImageSource
+from cvtk.data.tiles import tiles_of
+from cvtk.engine.evaluate import statistics_of
+from cvtk.engine.predict import Predictor
+from cvtk.engine.spec import open_weights
+from cvtk.engine.tiling import Tiling
+from cvtk.io import encode_part
+from cvtk.tables import table
+
+PIECE = 500  # pixels; also the size of the tiles, and of the pictures to train on
+PER_PIECE = 8
+OVERLAP = 0.2
+SCORE = 0.3
+CLASSES = ["disc", "square"]
+TRAINING = {"batch_size": 4, "image_size": 256, "num_workers": 0}
+
+
+def scene(size: int, seed: int) -> tuple[NDArray[np.uint8], list[dict]]:
+    """A picture of size x size pixels, and its annotations with ids from 1."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(90, 140, (size, size, 3), dtype=np.uint8)
+    annotations: list[dict] = []
+    for top in range(0, size, PIECE):
+        for left in range(0, size, PIECE):
+            taken: list[tuple[float, float, float]] = []
+            while len(taken) < PER_PIECE:
+                radius = random.uniform(14, 45)
+                x, y = random.uniform(radius + 3, PIECE - radius - 3, 2)
+                apart = (
+                    np.hypot(x - a, y - b) > 1.5 * (radius + c) for a, b, c in taken
+                )
+                if all(apart):
+                    taken.append((x, y, radius))
+                    item = draw(pixels, left + x, top + y, radius, random)
+                    annotations.append({**item, "id": len(annotations) + 1})
+    return pixels, annotations
+
+
+def draw(pixels: NDArray[np.uint8], x: float, y: float, radius: float, random) -> dict:
+    """Draws a disc or a square, and returns its annotation."""
+    left, top = int(x - radius), int(y - radius)
+    side = int(2 * radius) + 2
+    rows, columns = np.mgrid[top : top + side, left : left + side] + 0.5
+    kind = int(random.integers(2))
+    if kind == 0:
+        mask = np.hypot(columns - x, rows - y) < radius
+    else:
+        mask = np.maximum(abs(columns - x), abs(rows - y)) < 0.8 * radius
+    colour = np.array([[200, 60, 50], [60, 90, 200]][kind]) + random.integers(
+        -25, 25, 3
+    )
+    noise = random.integers(-15, 15, (int(mask.sum()), 3))
+    pixels[top : top + side, left : left + side][mask] = np.clip(colour + noise, 0, 255)
+    height, width = pixels.shape[:2]
+    rle = encode_part(mask, left, top, height, width)
+    return {
+        "image_id": 1,
+        "category_id": kind + 1,
+        "segmentation": rle,
+        "bbox": api.toBbox(rle).tolist(),
+        "area": float(mask.sum()),
+        "iscrowd": 0,
+    }
+
+
+def write(folder: Path, name: str, pictures: list) -> Path:
+    """A COCO file with its pictures beside it."""
+    images, annotations = [], []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (pixels, items) in enumerate(pictures, 1):
+        file = f"{name}_{number}.png"
+        Image.fromarray(pixels).save(folder / file, compress_level=1)
+        height, width = pixels.shape[:2]
+        images.append(
+            {"id": number, "file_name": file, "width": width, "height": height}
+        )
+        for item in items:
+            annotations.append({**item, "image_id": number, "id": len(annotations) + 1})
+    categories = [{"id": k, "name": name} for k, name in enumerate(CLASSES, 1)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def train(folder: Path, start: str, epochs: int) -> Path:
+    """Weights for pictures of one piece each."""
+    sets = {
+        name: write(
+            folder / "data", name, [scene(PIECE, seed + k) for k in range(count)]
+        )
+        for name, count, seed in (("train", 64, 1000), ("valid", 8, 2000))
+    }
+    model = cvtk.create_model("rtmdet-ins_tiny", labels=CLASSES)
+    model.train(
+        **sets,
+        output_weights=folder / "tiles.pth",
+        weights=start,
+        epoch=epochs,
+        **TRAINING,
+    )
+    return folder / "tiles.pth"
+
+
+def by_pieces(weights: Path, image: Path) -> list[dict]:
+    """What is found in pieces that cut nothing."""
+    return by_tiles(weights, image, overlap=0.0)
+
+
+def by_tiles(weights: Path, image: Path, overlap: float = OVERLAP) -> list[dict]:
+    """What cvtk finds in tiles."""
+    predictor = Predictor(open_weights(weights), "cpu")
+    source = ImageSource(image, image.name, 1)
+    [result] = predictor.predict([source], 1, 0.05, Tiling(PIECE, overlap))
+    return result.to_coco(1)
+
+
+def by_sahi(weights: Path, image: Path) -> list[dict]:
+    """What sahi finds in the same tiles with the same weights."""
+    import mmdet.registry  # noqa: F401
+    from sahi.models.mmdet import MmdetDetectionModel
+    from sahi.predict import get_sliced_prediction
+
+    model = MmdetDetectionModel(
+        model_path=str(weights),
+        config_path=str(weights.with_suffix(".py")),
+        confidence_threshold=0.05,
+        device="cpu",
+        category_mapping={str(k): name for k, name in enumerate(CLASSES)},
+    )
+    found = get_sliced_prediction(
+        str(image),
+        model,
+        slice_height=PIECE,
+        slice_width=PIECE,
+        overlap_height_ratio=OVERLAP,
+        overlap_width_ratio=OVERLAP,
+        perform_standard_pred=False,
+        verbose=0,
+    )
+    items = []
+    for one in found.object_prediction_list:
+        item = one.to_coco_prediction(image_id=1).json
+        height, width = (
+            one.full_shape if hasattr(one, "full_shape") else one.mask.full_shape
+        )
+        rle = api.merge(api.frPyObjects(item["segmentation"], height, width))
+        item["segmentation"] = {**rle, "counts": rle["counts"].decode()}
+        item["category_id"] += 1
+        items.append(item)
+    return items
+
+
+WAYS = {"pieces": by_pieces, "tiles": by_tiles, "sahi": by_sahi}
+
+
+def run(way: str, weights: Path, image: Path, out: Path) -> None:
+    """One way, in this process: what was found, and what it took, as JSON."""
+    start = time.perf_counter()
+    found = WAYS[way](weights, image)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    out.write_text(json.dumps({"found": found, "seconds": seconds, "MB": peak}))
+
+
+def judged(found: list[dict], annotations: list[dict]) -> tuple[int, int, int]:
+    """Objects that were found, predictions that cover an object once more, and those that cover none."""
+    sure = sorted((f for f in found if f["score"] >= SCORE), key=lambda f: -f["score"])
+    truth = [a["segmentation"] for a in annotations]
+    seen: set[int] = set()
+    doubled = wrong = 0
+    for item in sure:
+        x, y, w, h = item["bbox"]
+        near = [
+            k
+            for k, a in enumerate(annotations)
+            if a["bbox"][0] < x + w
+            and x < a["bbox"][0] + a["bbox"][2]
+            and a["bbox"][1] < y + h
+            and y < a["bbox"][1] + a["bbox"][3]
+        ]
+        if not near:
+            wrong += 1
+            continue
+        rle = {
+            **item["segmentation"],
+            "counts": item["segmentation"]["counts"].encode(),
+        }
+        others = [{**truth[k], "counts": truth[k]["counts"].encode()} for k in near]
+        ious = api.iou([rle], others, [0] * len(near))[0]
+        shares = api.iou([rle], others, [1] * len(near))[0]  # of the prediction
+        best = near[int(np.argmax(ious))]
+        if ious.max() >= 0.5 and best not in seen:
+            seen.add(best)
+        elif shares.max() >= 0.5:
+            doubled += 1
+        else:
+            wrong += 1
+    return len(seen), doubled, wrong
+
+
+def crossing(annotations: list[dict], size: int) -> int:
+    """How many objects an edge of a tile cuts."""
+    tiles = tiles_of(size, size, PIECE, OVERLAP)
+    edges = sorted({edge for t in tiles for edge in (t.left, t.right)} - {0, size})
+    count = 0
+    for item in annotations:
+        x, y, w, h = item["bbox"]
+        count += any(x < e < x + w or y < e < y + h for e in edges)
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--weights", type=Path, help="of an earlier run; trained if left out"
+    )
+    parser.add_argument(
+        "--size", type=int, default=8000, help="pixels, in steps of 500"
+    )
+    parser.add_argument(
+        "--sahi", action="store_true", help="also sahi, which is not installed by cvtk"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the weights and the scene"
+    )
+    parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        run(args.run[0], *map(Path, args.run[1:]))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.keep or Path(temporary)
+        compare(args, folder)
+
+
+def compare(args: argparse.Namespace, folder: Path) -> None:
+    weights = args.weights or train(folder, args.start, args.epoch)
+    pixels, annotations = scene(args.size, 0)
+    file = write(folder / "scene", "scene", [(pixels, annotations)])
+    del pixels
+    truth = data.read(file)
+    cut = crossing(annotations, args.size)
+    print(f"{len(annotations)} objects, of which {cut} are cut by an edge of a tile\n")
+    rows = []
+    for way in ["pieces", "tiles", *(["sahi"] if args.sahi else [])]:
+        out = folder / f"{way}.json"
+        arguments = [way, str(weights), str(folder / "scene" / "scene_1.png"), str(out)]
+        subprocess.run([sys.executable, __file__, "--run", *arguments], check=True)
+        got = json.loads(out.read_text())
+        found, doubled, wrong = judged(got["found"], annotations)
+        stats = statistics_of(truth, got["found"], "segm")["stats"]
+        value = next(iter(stats.values()))
+        rows.append(
+            [
+                way,
+                found,
+                doubled,
+                wrong,
+                f"{value:.3f}",
+                f"{got['seconds']:.0f}",
+                f"{got['MB']:.0f}",
+            ]
+        )
+    print(
+        table(
+            rows,
+            ["way", "found", "doubled", "wrong", "mask AP", "seconds", "peak MB"],
+            right=range(1, 7),
+        )
+    )
+    print(f"\nfound, doubled and wrong: predictions with a score of at least {SCORE}")
+
+
+if __name__ == "__main__":
+    main()
