@@ -89,6 +89,17 @@ def test_what_was_found_ends_in_a_line(mode, command, name, said, scripts):
     assert said in outcome.detail
 
 
+@pytest.mark.usefixtures("not_root")
+@pytest.mark.parametrize("command", OF)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_read_only_folder(mode, command, scripts):
+    outcome = scripts.run(mode, command, ["surroundings: read-only results"], 0)
+    assert outcome.kind == "line", outcome
+    assert "out" in outcome.detail and "Permission denied" in outcome.detail
+    outcome = scripts.run(mode, command, ["surroundings: read-only data"], 0)
+    assert outcome.kind == "success", outcome
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_without_an_attack_succeeds(mode, scripts):
     for command in ("evaluate", "inference"):
