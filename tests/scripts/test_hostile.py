@@ -70,6 +70,7 @@ FOUND = [
     ("helper", "evaluate", "COCO: image of another size", "48 x 64"),
     ("helper", "inference", "annotations replaced", "replace"),
     ("vanilla", "train", "--train 'data/pipe'", "data/pipe"),
+    ("vanilla", "train", "--output_weights ''", "does not end in .pth"),
     ("vanilla", "train", "--set optim_wrapper.optimizer.type=Nonsense", "Nonsense"),
     ("vanilla", "train", "--set work_dir=elsewhere", "--output_weights"),
     ("vanilla", "train", "workspace is a file", "out/result"),
