@@ -1,6 +1,6 @@
 """How the scripts end on hostile options, annotations, images, weights and disks.
 
-    python benchmarks/hostile.py [--count 10000] [--seed 0] [--seconds 600]
+    python benchmarks/hostile.py [--count 10000] [--seed 0] [--seconds 600] [--scripts helper vanilla]
 
 Each case draws a kind of script, a command and up to two attacks (tests/scripts/hostile_attacks.py). A good end
 is success, one line, or argparse's usage; what a vanilla script leaves to MMDetection is counted apart. Prints
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,10 +33,10 @@ def place_of(outcome: Outcome) -> str:
     return frames[-1].strip() if frames else outcome.detail[:60]
 
 
-def draw(rng: random.Random) -> tuple[str, str, list[str], int]:
+def draw(rng: random.Random, modes: Sequence[str]) -> tuple[str, str, list[str], int]:
     """A case: the kind of script, the command, the attacks and their seed."""
     command = rng.choice(list(OF))
-    mode = rng.choice(MODES)
+    mode = rng.choice(modes)
     possible = [name for name in OF[command] if is_possible(mode, command, name)]
     attacks = rng.sample(possible, rng.choice([1, 1, 2]))
     return mode, command, attacks, rng.randrange(1000)
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after"
     )
+    parser.add_argument("--scripts", nargs="+", choices=MODES, default=MODES)
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help="MODE COMMAND SEED ATTACK..."
     )
@@ -63,7 +65,7 @@ def main() -> int:
             return 0 if outcome.good else 1
         rng, start, done = random.Random(args.seed), time.perf_counter(), 0
         while done < args.count and time.perf_counter() - start < args.seconds:
-            mode, command, attacks, seed = draw(rng)
+            mode, command, attacks, seed = draw(rng, args.scripts)
             outcome = scripts.run(mode, command, attacks, seed)
             done += 1
             table[mode, command, outcome.kind] += 1

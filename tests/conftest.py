@@ -95,6 +95,15 @@ def full_disk():
 
 
 @pytest.fixture
+def not_root(tmp_path):
+    """Skips where the user may write everywhere."""
+    folder = tmp_path / "read only"
+    folder.mkdir(mode=0o555)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root may write to read-only folders")
+
+
+@pytest.fixture
 def messages(caplog):
     """What cvtk says, also where `show_messages` was called before; `messages.text` is all of it."""
     logger = logging.getLogger("cvtk")

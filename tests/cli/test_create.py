@@ -88,3 +88,20 @@ def test_a_file_in_place_of_a_folder_is_one_line(tmp_path):
 )
 def test_wrong_usage_is_exit_code_2(arguments):
     assert create(*arguments).exit_code == 2
+
+
+def test_a_configuration_that_is_not_python_is_one_line(tmp_path):
+    (tmp_path / "mine.py").write_text("model = dict(\n")
+    script = tmp_path / "segm.py"
+    done = create(
+        "--script", str(script), "--task", "segm", "--model", str(tmp_path / "mine.py")
+    )
+    assert done.exit_code == 1
+    assert "mine.py, line 1: this is not a configuration" in done.output
+    assert not script.exists()
+
+
+def test_a_device_is_never_replaced():
+    done = create("--script", "/dev/null", "--task", "segm", "--force")
+    assert done.exit_code == 1 and "is a link or a device" in done.output
+    assert not Path("/dev/null").is_file()

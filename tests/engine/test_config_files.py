@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,7 +14,12 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 from configurations import fitted, original
 from mmengine.config import Config
 
-from cvtk.engine.config_files import read_config, require_plain
+from cvtk.engine.config_files import (
+    NEEDED,
+    read_architecture,
+    read_config,
+    require_plain,
+)
 from cvtk.errors import FileError, ModelError
 
 DUMPED = [
@@ -192,6 +198,38 @@ def test_a_damaged_file_ends_in_a_line(name, tmp_path):
         assert str(file) in str(error) and "\n" not in str(error)
     else:
         assert name == "deep", "which is honest"
+
+
+def test_an_architecture_that_lacks_what_a_training_needs_is_told(tmp_path):
+    whole = original("rtmdet_tiny_8xb32-300e_coco")
+    file = tmp_path / "my_8xb32.py"
+    for key in NEEDED:
+        cfg = copy.deepcopy(whole)
+        *outer, last = key.split(".")
+        part = cfg[outer[0]] if outer else cfg
+        part.pop(last)
+        Config(cfg).dump(file)
+        with pytest.raises(ModelError, match=rf"my_8xb32\.py has no {key}.*_base_"):
+            read_architecture(file)
+    Config(whole).dump(file)
+    assert read_architecture(file)["model"]["type"] == "RTMDet"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model = dict(\n", "line 1"),
+        ("_base_ = 'none.py'", "none.py"),
+        ("1 / 0", "division by zero"),
+        ("model = 5", "model.type"),
+    ],
+)
+def test_an_architecture_that_cannot_be_read_is_told(text, said, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(ModelError, match=said) as error:
+        read_architecture(file)
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_text_is_told(tmp_path):

@@ -230,6 +230,15 @@ def test_patience_goes_on_counting_after_a_resume(hub, runner):
     assert now.train_loop.stop_training
 
 
+@pytest.mark.parametrize(("patience", "said"), [(1, "1 epoch:"), (2, "2 epochs:")])
+def test_the_end_is_told_in_epochs(patience, said, runner, messages):
+    now, hook = runner(20), PatienceHook(monitor="coco/bbox_mAP", patience=patience)
+    hook.before_train(now)
+    for _ in range(patience + 1):
+        hook.after_val_epoch(now, {"coco/bbox_mAP": 0.2})
+    assert f"No better AP in {said}" in messages.text
+
+
 def test_patience_begins_anew_with_a_better_epoch(runner):
     now, hook = runner(20), patient()
     hook.before_train(now)

@@ -132,6 +132,12 @@ def test_resuming_what_is_done_writes_it_again(trained, tmp_path):
     again, text = trained(epoch=2, resume=True)
     assert again["loss"].tolist() == first["loss"].tolist()
     assert "Goes on from" in text and (tmp_path / "out" / "a.pth").is_file()
+    # With fewer epochs than there are, it is done too; with more, it goes on.
+    fewer, _ = trained(epoch=1, resume=True)
+    assert fewer["epoch"].tolist() == [1, 2]
+    more, _ = trained(epoch=3, resume=True)
+    assert more["epoch"].tolist() == [1, 2, 3]
+    assert more["loss"].tolist()[:2] == first["loss"].tolist()
 
 
 @pytest.mark.train

@@ -642,6 +642,27 @@ def full_disk(case: Case) -> None:
     case.around = _limited_files(case.rng.choice([0, 100, 1000, 20_000, 200_000]))
 
 
+@contextlib.contextmanager
+def _read_only(folder: Path) -> Iterator[None]:
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)
+
+
+@attack("surroundings: read-only results")
+def read_only_results(case: Case) -> None:
+    """Nothing can be written where the results should be; root can."""
+    case.around = _read_only(case.folder / "out")
+
+
+@attack("surroundings: read-only data")
+def read_only_data(case: Case) -> None:
+    """Nothing can be written beside the images; nothing needs to be."""
+    case.around = _read_only(case.folder / "data")
+
+
 @attack("surroundings: MPLBACKEND", "train")
 def other_backend(case: Case) -> None:
     """A notebook's shell sets it, for its own Python."""

@@ -70,6 +70,7 @@ FOUND = [
     ("helper", "evaluate", "COCO: image of another size", "48 x 64"),
     ("helper", "inference", "annotations replaced", "replace"),
     ("vanilla", "train", "--train 'data/pipe'", "data/pipe"),
+    ("vanilla", "train", "--output_weights ''", "does not end in .pth"),
     ("vanilla", "train", "--set optim_wrapper.optimizer.type=Nonsense", "Nonsense"),
     ("vanilla", "train", "--set work_dir=elsewhere", "--output_weights"),
     ("vanilla", "train", "workspace is a file", "out/result"),
@@ -87,6 +88,17 @@ def test_what_was_found_ends_in_a_line(mode, command, name, said, scripts):
     outcome = scripts.run(mode, command, [name], 0)
     assert outcome.kind == "line", outcome
     assert said in outcome.detail
+
+
+@pytest.mark.usefixtures("not_root")
+@pytest.mark.parametrize("command", OF)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_read_only_folder(mode, command, scripts):
+    outcome = scripts.run(mode, command, ["surroundings: read-only results"], 0)
+    assert outcome.kind == "line", outcome
+    assert "out" in outcome.detail and "Permission denied" in outcome.detail
+    outcome = scripts.run(mode, command, ["surroundings: read-only data"], 0)
+    assert outcome.kind == "success", outcome
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -43,6 +43,17 @@ def test_find_a_configuration_file(small, tmp_path):
     assert zoo.find(str(listed)).weights_url == "https://example.org/mask.pth"
 
 
+@pytest.mark.parametrize("text", ["model = dict(\n", "a = 1\n b = 2", "\0"])
+def test_a_configuration_that_is_not_python_is_told(text, small, tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text(text)
+    with pytest.raises(
+        ModelError, match=r"mine\.py, line \d: this is not a config"
+    ) as error:
+        zoo.find(str(own))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("name", "task", "said"),
     [

@@ -1,4 +1,4 @@
-"""The configuration beside weights: Python by its form, but read as values, so that nothing in it runs."""
+"""Configurations: of architectures, which are run as Python, and beside weights, of which nothing runs."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ FAILURES = (
     *(SyntaxError, LookupError, TypeError, ValueError, AttributeError),
     *(OSError, ImportError, RecursionError, MemoryError),
 )
+# What each training changes; `_base_` of an architecture brings it all.
+NEEDED = (
+    *("model.type", "train_cfg", "optim_wrapper.optimizer", "default_hooks", "env_cfg"),
+    *("train_dataloader.dataset", "val_dataloader.dataset", "test_dataloader.dataset"),
+)
 REMEDY = "If you trust who made it: trust_weights=True."
 
 
@@ -45,6 +50,36 @@ class _NotPlain(Exception):
         self.line = getattr(node, "lineno", 1)
         self.problem = problem
         super().__init__(problem)
+
+
+def read_architecture(file: Path) -> dict[str, Any]:
+    """The configuration of an architecture: one of MMDetection's, or the user's own, which may compute.
+
+    Raises:
+        ModelError: It cannot be read, or lacks what a training needs.
+    """
+    from mmengine.config import Config
+
+    try:
+        cfg: dict[str, Any] = Config.fromfile(
+            file, import_custom_modules=False
+        ).to_dict()
+    except Exception as error:  # it is Python, which may raise anything
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ModelError(
+            f"{file}{line} cannot be read as a configuration ({one_line(error)}).",
+            "Mend the file.",
+        ) from None
+    for key in NEEDED:
+        part: Any = cfg
+        for name in key.split("."):
+            part = part.get(name) if isinstance(part, dict) else None
+        if not part:
+            raise ModelError(
+                f"{file} has no {key}, which a training needs.",
+                "Begin it with _base_ = and a configuration of MMDetection.",
+            )
+    return cfg
 
 
 def read_config(file: Path, trust: bool = False) -> Any:

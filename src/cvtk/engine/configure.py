@@ -9,6 +9,7 @@ from typing import Any
 
 from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
+from cvtk.engine.config_files import read_architecture
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.training_data import TrainingData
 from cvtk.errors import InstallError, OptionError
@@ -55,7 +56,7 @@ def configure(
         batch_size = _automatic_batch(spec, data, options, device, processes)
         options = replace(options, batch_size=batch_size)
         logger.info(f"Batches of {batch_size} images.")
-    own = Config.fromfile(spec.config, import_custom_modules=False).to_dict()
+    own = read_architecture(spec.config)
     if options.frozen_stages is not None:
         require_frozen_stages(own["model"])
     for note in apply_quirks(own, device):

@@ -12,6 +12,7 @@ from typing import Any
 from cvtk.data.coco import read
 from cvtk.data.formats.coco import complete
 from cvtk.data.types import RLE, Annotation, Converted, Dataset, Id, Image, show_id
+from cvtk.engine.config_files import read_architecture
 from cvtk.errors import CvtkError, InstallError
 from cvtk.recipe.nodes import each_dict
 from cvtk.recipe.sizes import set_image_size
@@ -54,7 +55,7 @@ def _config(model: str, image_size: int | None) -> Any:
         from cvtk.zoo.find import find
 
         file = find(model).config
-    cfg = Config.fromfile(str(file)).to_dict()
+    cfg = read_architecture(file)
     if image_size is not None:
         set_image_size(cfg, image_size)
     return Config(cfg)

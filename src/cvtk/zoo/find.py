@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cvtk.errors import InstallError, ModelError, did_you_mean
+from cvtk.errors import InstallError, ModelError, did_you_mean, one_line
 from cvtk.io import is_file, read_bytes
 from cvtk.zoo.index import Entry, all_entries, catalogue
 from cvtk.zoo.paddle import equivalents, paddle_model
@@ -191,6 +192,14 @@ def _of_file(path: Path, task: str | None) -> Entry:
     except (InstallError, OSError):
         pass  # the file is there: reading it is another step's work
     text = read_bytes(path).decode("utf-8", "replace")
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ModelError(
+            f"{path}, line {line}: this is not a configuration, which is Python ({one_line(error)}).",
+            "Mend the file.",
+        ) from None
     has_masks = "mask" in path.stem or re.search(_MASK_PARTS, text)
     guess = "segm" if has_masks else "det"
     return Entry(path.stem, path.parent.name, task or guess, path, listed=False)
