@@ -94,6 +94,22 @@ def evaluate_to_files(
     thresholds = thresholds_on(predictor.thresholds, truth)
     if thresholds is not None:
         statistics["cut_at"] = thresholds.by_class
+    write_statistics(statistics, predictions, folder, stats_file, force=force)
+    analysed = write_analysis(
+        predictor.spec, truth, predictions, folder, thresholds, force=force
+    )
+    return statistics, analysed
+
+
+def write_statistics(
+    statistics: Statistics,
+    predictions: list[dict[str, Any]],
+    folder: Path,
+    stats_file: Path,
+    *,
+    force: bool,
+) -> None:
+    """Writes the predictions to a folder, and the statistics to a file; says their summary."""
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
@@ -102,10 +118,6 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    analysed = write_analysis(
-        predictor.spec, truth, predictions, folder, thresholds, force=force
-    )
-    return statistics, analysed
 
 
 def write_analysis(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,19 @@ class TrainingData:
     test: data.Dataset | None = None
 
 
-def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
+def prepare_data(
+    spec: ModelSpec,
+    options: TrainOptions,
+    sets: Mapping[str, data.Dataset] | None = None,
+) -> TrainingData:
     """Reads and checks the sets of a training, and writes them to its workspace.
 
     With `print_config` nothing is written.
+
+    Args:
+        spec: The architecture and its classes.
+        options: The user's choices.
+        sets: The sets, where they are not to be read: parts of the files, in cross-validation.
 
     Raises:
         FileError: A file or an image is missing.
@@ -76,7 +85,7 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
     """
     found = TrainingData()
     for split, file in options.annotation_files.items():
-        dataset = data.read(file)
+        dataset = data.read(file) if sets is None else sets[split]
         train = split == "train"
         notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
         for note in notes:
