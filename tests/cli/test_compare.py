@@ -94,6 +94,15 @@ def test_damaged_predictions_end_in_a_line(evaluated, content):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("cuts", [3, {}, {"strawberry": "0.5"}, {"other": 0.5}])
+def test_scores_to_cut_at_that_do_not_fit_are_left_aside(evaluated, demo, cuts):
+    stats = {"computed_on": f"{demo.train}, 4 images", "cut_at": cuts}
+    (evaluated[1] / "test_stats.json").write_text(json.dumps(stats))
+    done = run(*evaluated)
+    assert done.exit_code == 0, done.output
+    assert f"{evaluated[1]} from 0.3" in done.output
+
+
 def test_nothing_is_replaced_unasked(evaluated, tmp_path):
     (tmp_path / "out.csv").write_text("mine")
     done = run(*evaluated, "--output", tmp_path / "out.csv")
