@@ -32,13 +32,15 @@ class SetFacts:
     Attributes:
         file: The annotations.
         image_files: The name of each image, and where it is.
-        by_class: How many annotations each class has.
+        by_class: How many objects each class has, crowds not counted.
+        crowds: How many crowds there are.
         notes: What was said of it before the training.
     """
 
     file: Path
     image_files: list[tuple[str, Path]]
     by_class: dict[str, int]
+    crowds: int
     notes: list[str]
 
 
@@ -114,10 +116,12 @@ def prepare_data(
 def facts_of(dataset: data.Dataset, file: Path, notes: Iterable[object]) -> SetFacts:
     """What the run card says of a set, which is all that is kept of that to learn from."""
     names = [image.file_name for image in dataset.images]
+    counts = Counter(a.category_id for a in dataset.annotations if not a.is_crowd)
     return SetFacts(
         file=file,
         image_files=[(name, resolve(dataset.folder, name)) for name in names],
-        by_class=dataset.counts(),
+        by_class={c.name: counts[c.id] for c in dataset.categories},
+        crowds=len(dataset.annotations) - counts.total(),
         notes=[str(note) for note in notes],
     )
 
