@@ -67,6 +67,13 @@ def test_by_a_column_of_a_table(evaluated, demo, tmp_path):
     assert "site a (2 images)" in done.output and "site b (2 images)" in done.output
 
 
+def test_an_expression_that_fits_no_name(evaluated):
+    for by in ("site", "("):
+        done = run(*evaluated, "--by", by)
+        assert done.exit_code == 1
+        assert f"--by {by!r}" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_predictions_alone_need_the_annotations(evaluated, demo, tmp_path):
     files = [folder / "test_outputs.coco.json" for folder in evaluated]
     for folder in evaluated:

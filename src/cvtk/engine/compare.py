@@ -58,7 +58,7 @@ def compare(
         else:
             found.append(read_evaluated(Path(name)))
     dataset = read(data if data is not None else _common_set(found))
-    keys = None if by is None else group_keys(dataset.images, by, groups)
+    keys = None if by is None else group_keys(dataset.images, by, groups, "--by")
     a, b = (_with_cuts_for(dataset, evaluated.rival) for evaluated in found)
     try:
         return compare_predictions(
