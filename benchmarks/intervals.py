@@ -21,10 +21,21 @@ SCORE = 0.5
 
 def simulate(rng, images, objects=8, false=4):
     """Matches of images of different quality, with about so many objects and false detections in each."""
+    return detect(rng, scene(rng, images, objects), false)
+
+
+def scene(rng, images, objects=8):
+    """The quality of each image, and the image and the class of each object."""
     quality = rng.beta(6, 3, images)
     true_image = np.repeat(np.arange(images), rng.poisson(objects, images))
-    true_category = rng.integers(1, 3, len(true_image))
-    is_found = rng.random(len(true_image)) < quality[true_image]
+    return quality, true_image, rng.integers(1, 3, len(true_image))
+
+
+def detect(rng, seen, false=4, skill=1.0):
+    """Matches of a model that finds the share `quality * skill` of an image's objects."""
+    quality, true_image, true_category = seen
+    images = len(quality)
+    is_found = rng.random(len(true_image)) < skill * quality[true_image]
     false_image = np.repeat(np.arange(images), rng.poisson(false, images))
     hits, misses = int(is_found.sum()), len(false_image)
     image = np.concatenate((true_image[is_found], false_image)) + 1
@@ -67,7 +78,7 @@ def metrics(matches, draws, seed=0):
     return bootstrap.intervals(matches, kept, draws=draws, seed=seed).overall
 
 
-def percentile(values, images):
+def percentile(values, images, least=0.0):
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
     return bootstrap.Interval(float(values[0]), float(low), float(high))
 
@@ -76,14 +87,14 @@ def coverage(images, tests, draws):
     """The share of tests whose interval holds the true value, by metric: ours, and the percentile one."""
     rng = np.random.default_rng(1)
     true = metrics(simulate(rng, 20_000), draws=0)
-    ours = bootstrap._interval
+    ours = bootstrap.interval_of
     hits = {name: [0, 0] for name in true}
     for test in range(tests):
         matches = simulate(rng, images)
         for place, rule in enumerate((ours, percentile)):
-            bootstrap._interval = rule
+            bootstrap.interval_of = rule
             told = metrics(matches, draws, seed=test)
-            bootstrap._interval = ours
+            bootstrap.interval_of = ours
             for name, interval in told.items():
                 hits[name][place] += interval.low <= true[name].value <= interval.high
     return {name: [n / tests for n in found] for name, found in hits.items()}

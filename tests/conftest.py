@@ -20,6 +20,9 @@ from cvtk.options import TrainOptions
 # own, a network, or the gradients of an operator.
 SLOW = (
     "ops/",
+    "analysis/test_comparison.py::test_equal_models",
+    "analysis/test_comparison.py::test_the_interval",
+    "analysis/test_drawings.py",
     "analysis/test_report.py",
     "cli/test_doctor.py",
     "cli/test_main.py::test_surroundings_do_no_harm",
@@ -58,6 +61,7 @@ SLOW = (
     "test_options.py::test_any_value",
     "test_package.py",
     "test_results.py::test_names_in_any_script",
+    "visual/test_class_curves.py",
     "visual/test_curves.py",
     "zoo/test_index.py::test_every_model",
 )

@@ -193,6 +193,7 @@ def test_light_imports(code):
         ("create", "--task", "det", "--vanilla", "--script", "{folder}/det.py"),
         ("data", "check", "--help"),
         ("measure", "--help"),
+        ("compare", "--help"),
     ],
     ids=" ".join,
 )

@@ -64,6 +64,7 @@ RANGES = {
     (TrainOptions, "decay_factor"): (0.0, 1e-9, 1.0, 1.001),
     (TrainOptions, "save_every"): (0, 1, 100_000, 100_001),
     (TrainOptions, "log_every"): (0, 1, 1_000_000, 1_000_001),
+    (TrainOptions, "folds"): (1, 2, 100, 101),
     (TrainOptions, "epochs"): (0, 1, 100_000, 100_001),
     (EvaluateOptions, "tile"): (31, 32, 100_000, 100_001),
     (EvaluateOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),

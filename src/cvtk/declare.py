@@ -116,6 +116,11 @@ class Declared:
     default: Any
     option: Option
 
+    def in_vanilla(self) -> Declared:
+        """The same as the vanilla script has it."""
+        default = self.option.vanilla_default
+        return self if default is None else dataclasses.replace(self, default=default)
+
     @property
     def required(self) -> bool:
         """Whether a script must be given it."""

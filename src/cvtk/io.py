@@ -155,6 +155,21 @@ def atomic_write(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise _unwritable(path, error) from error
 
 
+def require_free_folder(folder: Path, *, force: bool = False) -> None:
+    """The same rule for a folder that is about to be filled.
+
+    Raises:
+        FileError: It is no folder, or is not empty and `force` was not said.
+    """
+    if folder.exists() and not folder.is_dir():
+        require_free(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise FileError(
+            f"{folder} exists already and is not empty.",
+            "Choose another name, or use --force (force=True in Python) to replace its files.",
+        )
+
+
 @contextmanager
 def atomic_folder(folder: Path, *, force: bool = False) -> Iterator[Path]:
     """Gives a folder beside `folder` to write to, and renames it when the block ends well.
@@ -169,13 +184,7 @@ def atomic_folder(folder: Path, *, force: bool = False) -> Iterator[Path]:
     Raises:
         FileError: The folder is not empty and `force` was not said, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        require_free(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise FileError(
-            f"{folder} exists already and is not empty.",
-            "Choose another name, or use force=True to replace its files.",
-        )
+    require_free_folder(folder, force=force)
     part = folder.with_name(f".{folder.name[:100]}-{os.getpid()}")
     try:
         part.mkdir(parents=True)

@@ -103,13 +103,18 @@ class Model:
         """Trains; afterwards the model has the weights of the best epoch.
 
         Returns:
-            The statistics of the test set, None without one.
+            The statistics of the test set, None without one. With `folds`, those of all images, each predicted
+            by a model that has not seen it; the model itself has no weights then.
 
         Raises:
             CvtkError: Data, weights or options that cannot be used; the message says why.
         """
         from cvtk.engine.train import train
 
+        if options.folds is not None:
+            from cvtk.engine.folds import train_folds
+
+            return train_folds(self.spec, options)
         self._predictors.clear()
         self.spec, statistics = train(self.spec, options)
         return statistics

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -281,6 +281,16 @@ class TrainOptions(_Trust, _Device, _Force):
             help='selects the best epoch: "coco" (IoU 0.50 to 0.95) or "voc" (0.50)',
         ),
     ] = "coco"
+    folds: Annotated[
+        int | None,
+        Option(
+            kind="library",
+            help="cross-validation: as many trainings, each tested on a part that it has not seen",
+            minimum=2,
+            maximum=100,
+            unset="one training",
+        ),
+    ] = None
     epochs: Annotated[
         int | None,
         Option(
@@ -309,6 +319,8 @@ class TrainOptions(_Trust, _Device, _Force):
             found.append(
                 "--early_stop needs --valid, to know which epoch is better. Give both, or neither."
             )
+        if self.folds and (self.test or self.print_config):
+            found.append("With folds, leave out --test and --print_config.")
         return found
 
     @property
@@ -408,16 +420,8 @@ def command_options(command: str, mode: str = "helper") -> list[Declared]:
     found = [d for options in COMMANDS[command] for d in declarations(options)]
     shown = [declared for declared in found if declared.option.kind == "option"]
     if mode == "vanilla":
-        shown = [
-            _in_vanilla(declared) for declared in shown if declared.option.in_vanilla
-        ]
+        shown = [d.in_vanilla() for d in shown if d.option.in_vanilla]
     return sorted(shown, key=lambda declared: not declared.required)
-
-
-def _in_vanilla(declared: Declared) -> Declared:
-    """An option as the vanilla script declares it."""
-    default = declared.option.vanilla_default
-    return declared if default is None else replace(declared, default=default)
 
 
 def settings() -> list[Declared]:

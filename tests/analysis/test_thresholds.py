@@ -94,7 +94,7 @@ def test_each_class_has_its_own_score(tmp_path):
     assert told.by_class["leaf"] == 0.8 and told.by_class["stem"] == 0.2
     assert told.reached["leaf"]["F1"].value == told.reached["stem"]["F1"].value == 1
     assert told.by_class["root"] == told.common, "one object decides nothing"
-    assert "root (1)" in told.notes[1]
+    assert "root (1)" in told.notes[-1]
     assert "best F1" in told.notes[0] and "truth.json" in told.notes[0]
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_reached_is_said(tmp_path):
     assert told.by_class["leaf"] == 0.4, (
         "which finds two thirds, and no score finds more"
     )
-    assert any("No score reaches that for leaf" in note for note in told.notes)
+    assert any("No score reaches that" in note for note in told.notes)
 
 
 def test_chosen_scores_are_kept_in_files(tmp_path):
@@ -152,6 +152,18 @@ def test_nothing_to_choose_from(tmp_path):
     scene.missed()
     told = choose_thresholds(match(*scene.read(tmp_path), "segm"))
     assert set(told.by_class.values()) == {DEFAULT_SCORE}
+    assert told.file == "" and "no score can be chosen" in told.notes[0]
+
+
+def test_a_class_of_which_nothing_is_found(tmp_path):
+    scene = Scene()
+    for _ in range(20):
+        scene.found("leaf", score=0.8)
+        scene.missed("stem")
+    told = choose_thresholds(match(*scene.read(tmp_path), "segm"))
+    assert told.by_class["stem"] == told.common == 0.8
+    assert any("Nothing found there" in note and "stem" in note for note in told.notes)
+    assert "nan" not in " ".join(told.notes)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_by_a_column_of_a_table(evaluated, demo, tmp_path):
     assert "site a (2 images)" in done.output and "site b (2 images)" in done.output
 
 
+def test_an_expression_that_fits_no_name(evaluated):
+    for by in ("site", "("):
+        done = run(*evaluated, "--by", by)
+        assert done.exit_code == 1
+        assert f"--by {by!r}" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_predictions_alone_need_the_annotations(evaluated, demo, tmp_path):
     files = [folder / "test_outputs.coco.json" for folder in evaluated]
     for folder in evaluated:
@@ -92,6 +99,15 @@ def test_damaged_predictions_end_in_a_line(evaluated, content):
     if content != "[]":  # which is a model that finds nothing
         assert done.exit_code == 1
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("cuts", [3, {}, {"strawberry": "0.5"}, {"other": 0.5}])
+def test_scores_to_cut_at_that_do_not_fit_are_left_aside(evaluated, demo, cuts):
+    stats = {"computed_on": f"{demo.train}, 4 images", "cut_at": cuts}
+    (evaluated[1] / "test_stats.json").write_text(json.dumps(stats))
+    done = run(*evaluated)
+    assert done.exit_code == 0, done.output
+    assert f"{evaluated[1]} from 0.3" in done.output
 
 
 def test_nothing_is_replaced_unasked(evaluated, tmp_path):

@@ -35,8 +35,10 @@ def test_hashes_are_those_of_sha256sum(demo):
     lines = "".join(sorted(listed.splitlines(keepends=True)))
     assert facts["images_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
     assert facts["images"] == 3 and facts["notes"] == ["a note"]
-    objects = json.loads(demo.test.read_text())["annotations"]
-    assert facts["objects"] == len(objects) == sum(facts["by_class"].values())
+    items = json.loads(demo.test.read_text())["annotations"]
+    crowds = sum(item.get("iscrowd", 0) for item in items)
+    assert (facts["crowds"], facts["objects"]) == (crowds, len(items) - crowds)
+    assert sum(facts["by_class"].values()) == facts["objects"] and crowds > 0
 
 
 def test_one_changed_pixel_changes_the_hash(demo, tmp_path):

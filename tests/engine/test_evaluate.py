@@ -8,7 +8,7 @@ import pytest
 
 from cvtk import data
 from cvtk.data.masks import to_rle
-from cvtk.engine.evaluate import REPORT, TABLES, write_analysis
+from cvtk.engine.evaluate import FIGURES, REPORT, REVIEW, TABLES, write_analysis
 from cvtk.engine.spec import ModelSpec
 from cvtk.metrics import ground_truth
 
@@ -40,7 +40,9 @@ def spec(task, folder):
 def test_the_report_and_its_tables_are_written(task, evaluated, tmp_path, caplog):
     write_analysis(spec(task, tmp_path), *evaluated, tmp_path / "out", force=False)
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {REPORT, *TABLES}
+    assert written == {REPORT, REVIEW, FIGURES, *TABLES}
+    figures = {path.name for path in (tmp_path / "out" / FIGURES).iterdir()}
+    assert {"reliability.svg", "precision_recall.strawberry.png"} <= figures
     page = (tmp_path / "out" / REPORT).read_text("utf-8")
     objects = sum(not o.is_crowd for o in ground_truth(evaluated[0]).objects)
     assert re.search(rf"Of {objects} objects on 3 images, {objects} were found", page)

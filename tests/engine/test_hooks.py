@@ -17,9 +17,12 @@ pytest.importorskip("mmengine", reason="needs MMEngine")
 
 import torch
 from mmengine.logging import MessageHub
+from mmengine.visualization import Visualizer
 
+from cvtk.engine.coco_metric import CLASS_METRICS
 from cvtk.engine.hooks import (
     STEPS_TO_JUDGE,
+    ClassMetricsHook,
     GuardHook,
     PatienceHook,
     ProgressHook,
@@ -248,6 +251,23 @@ def test_patience_begins_anew_with_a_better_epoch(runner):
 
 
 # Tables and plots while it trains
+
+
+def test_ap_by_class_is_added_to_the_log(runner, hub, tmp_path):
+    now = runner(10)
+    now.visualizer = Visualizer(
+        vis_backends=[{"type": "LocalVisBackend"}], save_dir=str(tmp_path)
+    )
+    # MMEngine would average what it takes for the time of a step.
+    by_class = {"timeless": {"segm_mAP": 0.5, "segm_mAP_50": 0.75, "segm_mAP_s": -1.0}}
+    hub.update_info(CLASS_METRICS, by_class, resumed=False)
+    ClassMetricsHook().after_val_epoch(now, {})
+    log = (tmp_path / "vis_data" / "scalars.json").read_text()
+    assert json.loads(log) == {
+        "coco/segm_mAP/timeless": 0.5,
+        "coco/segm_mAP_50/timeless": 0.75,
+        "step": 1,
+    }
 
 
 def test_tables_are_written_after_an_epoch(runner, tmp_path):

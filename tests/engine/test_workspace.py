@@ -19,6 +19,7 @@ from cvtk.engine.workspace import (
     checkpoints,
     newest_checkpoint,
     opened_workspace,
+    remove_old,
 )
 from cvtk.errors import FileError, ModelError
 from cvtk.options import TrainOptions
@@ -261,3 +262,12 @@ def test_the_best_checkpoint_lies_in_the_workspace(workspace, tmp_path):
     assert best_checkpoint(workspace, "best_coco_segm_mAP_epoch_7.pth") == last
     checkpoint(workspace / "evil.pth")
     assert best_checkpoint(workspace, str(workspace / "evil.pth")) == last
+
+
+def test_figures_are_removed_and_what_is_the_users_own_is_not(workspace):
+    fill(workspace, "epoch_1.pth", "figures/count.leaf.svg", "figures/area.leaf.png")
+    remove_old(workspace)
+    assert names(workspace) == {MARK}
+    fill(workspace, "figures/count.leaf.svg", "figures/my plant.png")
+    remove_old(workspace)
+    assert len(names(workspace / "figures")) == 2, "one is the user's own"

@@ -1,4 +1,4 @@
-"""The figures of the report as SVG text. No name of the user's is drawn: captions are HTML's."""
+"""The figures of the report. No name of the user's is drawn: captions are HTML's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#888888"
 
 def precision_recall(
     precision: NDArray[np.float64], point: tuple[float, float] | None
-) -> str:
+) -> Figure:
     """Precision over recall at IoU 0.50.
 
     Args:
@@ -33,10 +33,10 @@ def precision_recall(
     if point is not None:
         axes.plot(*point, "o", color=_ORANGE, markersize=8, clip_on=False, zorder=3)
     _unit_square(axes)
-    return svg(figure)
+    return figure
 
 
-def reliability(score: NDArray[np.float64], is_true: NDArray[np.bool_]) -> str:
+def reliability(score: NDArray[np.float64], is_true: NDArray[np.bool_]) -> Figure:
     """The share of right detections by their score, in tenths; dots are as large as the detections are many."""
     figure, axes = _square("score", "share that is right")
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
@@ -49,7 +49,7 @@ def reliability(score: NDArray[np.float64], is_true: NDArray[np.bool_]) -> str:
     axes.plot(mean, right, color=_BLUE, linewidth=1)
     axes.scatter(mean, right, s=size, color=_BLUE, alpha=0.8, zorder=3, clip_on=False)
     _unit_square(axes)
-    return svg(figure)
+    return figure
 
 
 def true_against_found(
@@ -58,7 +58,7 @@ def true_against_found(
     unit: str,
     *,
     is_whole: bool = False,
-) -> str:
+) -> Figure:
     """One dot per image: predicted over true, with the line where they are the same.
 
     Args:
@@ -75,12 +75,12 @@ def true_against_found(
     axes.scatter(true, found, s=30, color=_BLUE, alpha=0.6, linewidths=0)
     axes.set_xlim(-0.03 * most, most)
     axes.set_ylim(-0.03 * most, most)
-    return svg(figure)
+    return figure
 
 
 def bland_altman(
     true: NDArray[np.float64], found: NDArray[np.float64], told: Agreement, unit: str
-) -> str:
+) -> Figure:
     """One dot per image: the difference over the mean, with the bias and the limits of agreement."""
     figure, axes = _square(f"mean of both, {unit}", "predicted less true")
     axes.axhline(0, color=_GREY, linewidth=1)
@@ -89,7 +89,7 @@ def bland_altman(
         if np.isfinite(limit):
             axes.axhline(limit, color=_ORANGE, linewidth=1.5, linestyle="--")
     axes.scatter((true + found) / 2, found - true, s=30, color=_BLUE, alpha=0.6, lw=0)
-    return svg(figure)
+    return figure
 
 
 def svg(figure: Figure) -> str:

@@ -6,27 +6,28 @@ import csv
 import functools
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvtk.analysis import figures
+from cvtk.analysis import drawings, figures
 from cvtk.analysis.bootstrap import Interval
-from cvtk.analysis.counts import Agreement, agreement
+from cvtk.analysis.counts import agreement
+from cvtk.analysis.drawings import shown_classes
 from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
 from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import ERRORS, Outcome
-from cvtk.analysis.ranking import Ranking, interpolated_precision
+from cvtk.analysis.review import likely_label_errors
 from cvtk.analysis.sentences import EXPLANATIONS, method, summary, warnings
 from cvtk.analysis.study import Study
 from cvtk.analysis.tables import Row, images_rows
 from cvtk.io import atomic_write, is_file, read_text, templates_folder
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 METRICS = ("AP", "AP50", "AR", "precision", "recall", "F1")
 """The columns of the table of metrics."""
-
-MOST_CLASSES = 12
-"""Classes with figures of their own: those with the most objects."""
 
 MOST_IN_MATRIX = 25
 MOST_IMAGES = 10
@@ -86,6 +87,7 @@ def render(study: Study, training: Path | None = None) -> str:
         counts=count_figures(study),
         classes_left_out=len(study.matches.truth.classes) - len(shown_classes(study)),
         training=training_figures(training),
+        likely_errors=len(likely_label_errors(study)),
     )
 
 
@@ -199,71 +201,36 @@ def worst_images(study: Study) -> list[Row]:
     return [row for row in rows[:MOST_IMAGES] if errors(row)]
 
 
-def shown_classes(study: Study) -> list[str]:
-    """The classes with figures of their own, in the order of the data set."""
-    truth, counts = study.matches.truth, study.per_image
-    most = sorted(truth.class_order, key=lambda name: -counts[name].true_count.sum())
-    chosen = set(most[:MOST_CLASSES])
-    return [name for name in truth.class_order if name in chosen]
-
-
 def curves(study: Study) -> list[dict[str, Any]]:
     """Precision over recall of each class that has objects."""
-    matches = study.matches
     drawn = []
     for name in shown_classes(study):
-        number = matches.truth.classes.index(name) + 1
-        chosen = matches.found.category == number
-        hit = matches.is_true[0, chosen]
-        ranking = Ranking(
-            matches.found.image[chosen] - 1,
-            hit,
-            ~hit & ~matches.is_ignored[0, chosen],
-            matches.objects_per_image(number),
-        )
-        if not ranking.objects.any():
-            continue
-        told = study.intervals.by_class[name]
-        point = (told["recall"].value, told["precision"].value)
-        is_point = not any(math.isnan(value) for value in point)
-        [precision] = interpolated_precision(ranking, ranking.weights)
-        drawing = figures.precision_recall(precision, point if is_point else None)
-        drawn.append({"name": name, "svg": _safe(drawing), "metrics": told})
+        figure = drawings.precision_recall(study, name)
+        if figure is not None:
+            metrics = study.intervals.by_class[name]
+            drawn.append({"name": name, "svg": _drawn(figure), "metrics": metrics})
     return drawn
 
 
 def reliability(study: Study) -> Any:
     """How often predictions of each score are right; None where there are none."""
-    counted = ~study.matches.is_ignored[0]
-    if not counted.any():
-        return None
-    score = np.clip(study.matches.found.score[counted], 0, 1)
-    is_true = study.matches.is_true[0, counted]
-    return _safe(figures.reliability(score, is_true))
+    figure = drawings.reliability(study)
+    return None if figure is None else _drawn(figure)
 
 
 def count_figures(study: Study) -> list[dict[str, Any]]:
     """Counts and areas of each class that occurs: figures, and how well they agree."""
-    unit = "area in 1000 pixels"
     drawn: list[dict[str, Any]] = []
     for name in shown_classes(study):
-        counts = study.per_image[name]
-        if not (counts.true_count.any() or counts.found_count.any()):
+        plots = drawings.counts_and_areas(study, name)
+        if not plots:
             continue
+        counts = study.per_image[name]
         number = agreement(counts.true_count, counts.found_count)
-        true, found = counts.true_area / 1000, counts.found_area / 1000
-        area = agreement(true, found)
-        plots = (
-            figures.true_against_found(
-                counts.true_count, counts.found_count, "count", is_whole=True
-            ),
-            figures.bland_altman(
-                counts.true_count, counts.found_count, number, "count"
-            ),
-            figures.true_against_found(true, found, unit),
-        )
-        rows: list[tuple[str, Agreement]] = [("objects", number), (unit, area)]
-        drawn.append({"name": name, "svgs": [_safe(p) for p in plots], "rows": rows})
+        area = agreement(counts.true_area / 1000, counts.found_area / 1000)
+        rows = [("objects", number), (drawings.AREA_UNIT, area)]
+        svgs = [_drawn(figure) for figure in plots.values()]
+        drawn.append({"name": name, "svgs": svgs, "rows": rows})
     return drawn
 
 
@@ -288,7 +255,7 @@ def training_figures(training: Path | None) -> list[dict[str, Any]]:
     rows = _table(training.with_name(f"{training.name}.train_stats.classes.txt"))
     if rows and kinds:
         drawn.append(("AP of each class by epoch", plot_classes(rows, kinds[-1])))
-    return [{"name": name, "svg": _safe(figures.svg(plot))} for name, plot in drawn]
+    return [{"name": name, "svg": _drawn(plot)} for name, plot in drawn]
 
 
 def _table(file: Path) -> list[dict[str, Any]]:
@@ -345,8 +312,8 @@ def _label(classes: list[str], number: int) -> str:
     return classes[int(number) - 1]
 
 
-def _safe(drawing: str) -> Any:
-    """SVG of ours, which the template shall not escape."""
+def _drawn(figure: Figure) -> Any:
+    """A figure as SVG of ours, which the template shall not escape."""
     from markupsafe import Markup
 
-    return Markup(drawing)
+    return Markup(figures.svg(figure))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -135,11 +135,18 @@ def choose_thresholds(
         aim: What for; the highest F1 where left out.
         least_objects: Classes with fewer objects get the common score, the best for all together.
         draws: How often images are drawn for the intervals of what is reached.
+
+    Returns:
+        The scores; the default one, and no `file`, where no detection has found anything.
     """
     aim, truth = aim or Aim(), matches.truth
     best = best_cut(matches, None, aim)
-    common = best.score if best else DEFAULT_SCORE
-    by_class, few, short = {}, [], []
+    if best is None:
+        note = f"No prediction finds an object of {truth.file}, so that no score can be chosen: it is {DEFAULT_SCORE}."
+        return replace(one_threshold(truth.class_order), notes=[note])
+    common = best.score
+    by_class: dict[str, float] = {}
+    few, none, short = [], [], []
     for name in truth.class_order:
         number = truth.classes.index(name) + 1
         objects = int(matches.objects_per_image(number).sum())
@@ -148,14 +155,22 @@ def choose_thresholds(
         if objects < least_objects:
             few.append(f"{name} ({objects})")
         elif cut is None:
-            short.append(name)
+            none.append(name)
         else:
             by_class[name] = cut.score
             short += [name] if not cut.is_reached else []
     chosen = Thresholds(by_class, common, [], truth.file)
     reached = _reached(matches, chosen.is_kept(matches), draws)
     chosen.reached.update(reached)
-    chosen.notes.extend(_notes(matches, aim, chosen, few, short, least_objects))
+    chosen.notes.extend(_notes(matches, aim, chosen))
+    exceptions = (
+        (f"Fewer than {least_objects} objects there, so the common score", few),
+        ("Nothing found there, so the common score", none),
+        ("No score reaches that, so the one that comes nearest", short),
+    )
+    chosen.notes.extend(
+        f"{reason}: {', '.join(names)}." for reason, names in exceptions if names
+    )
     return chosen
 
 
@@ -172,36 +187,21 @@ def _reached(
     }
 
 
-def _notes(
-    matches: Matches,
-    aim: Aim,
-    chosen: Thresholds,
-    few: list[str],
-    short: list[str],
-    least_objects: int,
-) -> list[str]:
+def _notes(matches: Matches, aim: Aim, chosen: Thresholds) -> list[str]:
+    """Where the scores come from, and what they give there."""
     total = int((~matches.is_crowd).sum())
     notes = [
         f"The score to cut at of each class is {aim.words} on {chosen.file}, which has {total} objects;"
         f" for all classes together it is {chosen.common:.2f}."
     ]
-    if few:
-        notes.append(
-            f"With fewer than {least_objects} objects there, these classes get the common score: {', '.join(few)}."
-        )
-    if short:
-        notes.append(
-            f"No score reaches that for {', '.join(short)}: the nearest one is taken."
-        )
-    told = chosen.reached.get("", {})
-    if told and not math.isnan(told["F1"].value):
-        values = [
-            f"{name} {told[name].value:.2f}{_range(told[name])}"
-            for name in ("F1", "precision", "recall")
-        ]
-        notes.append(
-            f"There they give {', '.join(values)}: a little too good, since they were chosen there."
-        )
+    told = chosen.reached[""]
+    values = [
+        f"{name} {told[name].value:.2f}{_range(told[name])}"
+        for name in ("F1", "precision", "recall")
+    ]
+    notes.append(
+        f"There they give {', '.join(values)}: a little too good, since they were chosen there."
+    )
     return notes
 
 

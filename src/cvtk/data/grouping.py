@@ -97,7 +97,10 @@ def _join_alike(dataset: Dataset, sets: _Sets) -> None:
 
 
 def group_keys(
-    images: list[Image], by: str, table: str | Path | None = None
+    images: list[Image],
+    by: str,
+    table: str | Path | None = None,
+    option: str = "--group-by",
 ) -> list[str]:
     """What keeps images together.
 
@@ -106,6 +109,7 @@ def group_keys(
         by: With `table`, a column of it; else a regular expression on the file name, whose first group (or
             whole match) is the key.
         table: A CSV file with a column `file_name` and others.
+        option: What messages call `by`.
 
     Returns:
         A key for each image.
@@ -119,7 +123,7 @@ def group_keys(
         pattern = re.compile(by)
     except re.error as error:
         raise DataError(
-            f"--group-by {by!r} is not a regular expression ({error}).",
+            f"{option} {by!r} is not a regular expression ({error}).",
             r"Like 'plant(\d+)'.",
         ) from None
     keys = []
@@ -127,7 +131,7 @@ def group_keys(
         found = pattern.search(image.file_name)
         if found is None:
             raise DataError(
-                f"--group-by {by!r} does not match the image {image.file_name!r}.",
+                f"{option} {by!r} does not match the image {image.file_name!r}.",
                 "Write an expression that all file names match.",
             )
         keys.append(found[1] if pattern.groups and found[1] is not None else found[0])

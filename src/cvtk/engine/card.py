@@ -36,6 +36,13 @@ VERSION = 1
 
 _PACKAGES = ("mmcv", "mmdet", "mmengine", "numpy", "torch", "torchvision")
 _DISTRIBUTIONS = ("hotcoco", "pycocotools")
+# Of families whose paper MMDetection's index does not name.
+_RTMDET = (
+    "Lyu C. et al. (2022). RTMDet: An Empirical Study of Designing Real-Time Object Detectors",
+    "https://arxiv.org/abs/2212.07784",
+)
+_PAPERS = {"RTMDet": _RTMDET, "RTMDet-Ins": _RTMDET}
+
 _KIND_NAMES = {"segm": "mask", "bbox": "box"}
 
 
@@ -123,11 +130,9 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
     try:
         entry = zoo.find(name, spec.task)
         if entry.listed:
-            known = {
-                "family": entry.family,
-                "paper": entry.paper_title,
-                "paper_url": entry.paper_url,
-            }
+            paper = (entry.paper_title, entry.paper_url)
+            title, url = paper if all(paper) else _PAPERS.get(entry.family, ("", ""))
+            known = {"family": entry.family, "paper": title, "paper_url": url}
     except CvtkError:
         pass  # an architecture of one's own
     return {
@@ -153,6 +158,7 @@ def _facts(facts: SetFacts) -> dict[str, Any]:
         "images": len(facts.image_files),
         "objects": sum(facts.by_class.values()),
         "by_class": facts.by_class,
+        "crowds": facts.crowds,
         "notes": facts.notes,
     }
 

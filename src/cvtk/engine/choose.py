@@ -29,6 +29,9 @@ def choose_and_keep(predictor: Predictor, valid: Dataset, aim: str) -> None:
         predictions = predict_all(predictor, valid)
         matches = matches_of(valid, predictions, predictor.spec.kind)
         chosen = choose_thresholds(matches, read_aim(aim))
+        if not chosen.file:
+            logger.info(chosen.notes[0])
+            return
         chosen = replace(chosen, sha256=sha256_of(str(valid.file)))
         keep(chosen, predictor.spec)
     except Exception as error:  # whatever it is: hours of training must not end in it

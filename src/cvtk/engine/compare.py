@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cvtk.analysis.bootstrap import DRAWS
@@ -57,8 +58,8 @@ def compare(
         else:
             found.append(read_evaluated(Path(name)))
     dataset = read(data if data is not None else _common_set(found))
-    keys = None if by is None else group_keys(dataset.images, by, groups)
-    a, b = (evaluated.rival for evaluated in found)
+    keys = None if by is None else group_keys(dataset.images, by, groups, "--by")
+    a, b = (_with_cuts_for(dataset, evaluated.rival) for evaluated in found)
     try:
         return compare_predictions(
             dataset, a, b, _kind(dataset, a, b), keys, _called(by, groups), draws=draws
@@ -67,6 +68,14 @@ def compare(
         raise DataError(
             f"{a.name} and {b.name} on {dataset.file}: {error.message}", error.remedy
         ) from None
+
+
+def _with_cuts_for(dataset: Dataset, rival: Rival) -> Rival:
+    """A model without scores to cut at, where they are not for the classes of the data set."""
+    cuts = rival.thresholds
+    if cuts is None or set(dataset.class_names) <= set(cuts.by_class):
+        return rival
+    return replace(rival, thresholds=None)
 
 
 def _evaluate(weights: Path, data: Path, device: str) -> Evaluated:

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cvtk import data
+from cvtk.analysis.drawings import FOLDER as FIGURES
+from cvtk.analysis.drawings import write_figures
 from cvtk.analysis.report import write_report
+from cvtk.analysis.review import FILE as REVIEW
+from cvtk.analysis.review import write_review
 from cvtk.analysis.study import Study, study
 from cvtk.analysis.tables import write_tables
 from cvtk.analysis.thresholds import Thresholds
@@ -20,7 +24,7 @@ from cvtk.engine.spec import ModelSpec
 from cvtk.engine.thresholds import thresholds_on
 from cvtk.engine.tiling import Tiling
 from cvtk.engine.training_data import align_categories
-from cvtk.io import atomic_write, require_free
+from cvtk.io import atomic_write, require_free, require_free_folder
 from cvtk.log import logger
 from cvtk.metrics import evaluate as metrics_of
 from cvtk.metrics import ground_truth
@@ -42,8 +46,9 @@ def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
     file, folder = Path(options.data), options.output
     if folder is not None:
         folder = Path(folder)
-        for name in (STATS, PREDICTIONS, REPORT, *TABLES):
+        for name in (STATS, PREDICTIONS, REPORT, REVIEW, *TABLES):
             require_free(folder / name, force=options.force)
+        require_free_folder(folder / FIGURES, force=options.force)
     truth = read_truth(file, predictor.spec)
     tiling = predictor.tiling(options)
     if folder is None:
@@ -93,6 +98,22 @@ def evaluate_to_files(
     thresholds = thresholds_on(predictor.thresholds, truth)
     if thresholds is not None:
         statistics["cut_at"] = thresholds.by_class
+    write_statistics(statistics, predictions, folder, stats_file, force=force)
+    analysed = write_analysis(
+        predictor.spec, truth, predictions, folder, thresholds, force=force
+    )
+    return statistics, analysed
+
+
+def write_statistics(
+    statistics: Statistics,
+    predictions: list[dict[str, Any]],
+    folder: Path,
+    stats_file: Path,
+    *,
+    force: bool,
+) -> None:
+    """Writes the predictions to a folder, and the statistics to a file; says their summary."""
     for result, content, indent in (
         (folder / PREDICTIONS, predictions, None),
         (stats_file, statistics, 4),
@@ -101,10 +122,6 @@ def evaluate_to_files(
             text = json.dumps(content, indent=indent, ensure_ascii=False)
             part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
-    analysed = write_analysis(
-        predictor.spec, truth, predictions, folder, thresholds, force=force
-    )
-    return statistics, analysed
 
 
 def write_analysis(
@@ -133,6 +150,8 @@ def write_analysis(
     try:
         analysed = study(truth, predictions, spec.kind, thresholds)
         write_tables(analysed, folder, force=force)
+        write_review(analysed, folder / REVIEW, force=force)
+        write_figures(analysed, folder / FIGURES, force=force)
         write_report(analysed, folder / REPORT, training, force=force)
     except Exception as error:  # whatever it is: hours of training must not end in it
         reason = str(error) or type(error).__name__

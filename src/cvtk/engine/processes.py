@@ -8,6 +8,12 @@ import os
 from cvtk.errors import ModelError
 
 
+def several_started() -> bool:
+    """Whether torchrun or srun has started more processes than this one."""
+    by_torchrun = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return by_torchrun or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
+
+
 def join_processes(device: str) -> str:
     """Joins the processes that torchrun or srun has started; each one's own device."""
     import torch

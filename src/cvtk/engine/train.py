@@ -6,11 +6,12 @@ import contextlib
 import copy
 import datetime
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cvtk.analysis.study import Study
 from cvtk.analysis.thresholds import Thresholds
+from cvtk.data import Dataset
 from cvtk.engine.card import Done, write_card
 from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
@@ -40,13 +41,16 @@ Statistics = dict[str, Any]
 
 
 def train(
-    spec: ModelSpec, options: TrainOptions
+    spec: ModelSpec,
+    options: TrainOptions,
+    sets: Mapping[str, Dataset] | None = None,
 ) -> tuple[ModelSpec, Statistics | None]:
     """Trains; leaves the weights, their configuration, the statistics and plots.
 
     Args:
         spec: The architecture and its classes.
         options: The user's choices.
+        sets: The data sets, where they are not to be read; see `prepare_data`.
 
     Returns:
         The trained model, and its statistics on the test set; None where there is no such set. With several
@@ -65,7 +69,7 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        cfg, best, data = run(spec, options, device)
+        cfg, best, data = run(spec, options, device, sets)
         if not main or data is None:
             return spec, None
         write_results(cfg, best, options)
@@ -129,7 +133,10 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
 
 
 def run(
-    spec: ModelSpec, options: TrainOptions, device: str
+    spec: ModelSpec,
+    options: TrainOptions,
+    device: str,
+    sets: Mapping[str, Dataset] | None = None,
 ) -> tuple[Any, str | None, TrainingData | None]:
     """Trains, in this process or several; the first one prepares all.
 
@@ -144,7 +151,7 @@ def run(
     load = functools.partial(load_named, trust=options.trust_weights)
     with quiet_libraries(), checked_loading(load):
         if dist.is_main_process():
-            data = prepare_data(spec, options)
+            data = prepare_data(spec, options, sets)
             with choices_named(options):
                 cfg = configure(spec, data, options, device, dist.get_world_size())
                 set_start(cfg, spec, options)

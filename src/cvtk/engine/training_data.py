@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,15 @@ class SetFacts:
     Attributes:
         file: The annotations.
         image_files: The name of each image, and where it is.
-        by_class: How many annotations each class has.
+        by_class: How many objects each class has, crowds not counted.
+        crowds: How many crowds there are.
         notes: What was said of it before the training.
     """
 
     file: Path
     image_files: list[tuple[str, Path]]
     by_class: dict[str, int]
+    crowds: int
     notes: list[str]
 
 
@@ -65,10 +67,19 @@ class TrainingData:
     test: data.Dataset | None = None
 
 
-def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
+def prepare_data(
+    spec: ModelSpec,
+    options: TrainOptions,
+    sets: Mapping[str, data.Dataset] | None = None,
+) -> TrainingData:
     """Reads and checks the sets of a training, and writes them to its workspace.
 
     With `print_config` nothing is written.
+
+    Args:
+        spec: The architecture and its classes.
+        options: The user's choices.
+        sets: The sets, where they are not to be read: parts of the files, in cross-validation.
 
     Raises:
         FileError: A file or an image is missing.
@@ -76,7 +87,7 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
     """
     found = TrainingData()
     for split, file in options.annotation_files.items():
-        dataset = data.read(file)
+        dataset = data.read(file) if sets is None else sets[split]
         train = split == "train"
         notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
         for note in notes:
@@ -105,10 +116,12 @@ def prepare_data(spec: ModelSpec, options: TrainOptions) -> TrainingData:
 def facts_of(dataset: data.Dataset, file: Path, notes: Iterable[object]) -> SetFacts:
     """What the run card says of a set, which is all that is kept of that to learn from."""
     names = [image.file_name for image in dataset.images]
+    counts = Counter(a.category_id for a in dataset.annotations if not a.is_crowd)
     return SetFacts(
         file=file,
         image_files=[(name, resolve(dataset.folder, name)) for name in names],
-        by_class=dataset.counts(),
+        by_class={c.name: counts[c.id] for c in dataset.categories},
+        crowds=len(dataset.annotations) - counts.total(),
         notes=[str(note) for note in notes],
     )
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cvtk.analysis.drawings import FILE as FIGURE
+from cvtk.analysis.drawings import FOLDER as FIGURES
 from cvtk.engine.weights import read_weights
 from cvtk.errors import FileError, ModelError
 from cvtk.io import is_file, require_free
@@ -27,7 +29,7 @@ LOCK = ".cvtk-lock"
 OWN_FILES = re.compile(
     r"epoch_\d+\.pth|best_.*_epoch_\d+\.pth|last_checkpoint|start\.weights"
     r"|used_(train|valid|test)\.json|used_truth\.json|test_outputs\.coco\.json"
-    r"|report\.html|(metrics|images|objects)\.csv"
+    r"|report\.html|worst_cases\.coco\.json|(metrics|images|objects)\.csv"
     r"|.*\.part|\.(start|used_\w+)-\d+\.(weights|json)"  # half-written, then killed
     r"|\.cvtk-(training|lock)"
 )
@@ -40,9 +42,15 @@ def own_files(workspace: Path) -> list[Path]:
     for path in sorted(workspace.iterdir()):
         is_log = path.is_dir() and LOG_FOLDER.fullmatch(path.name)
         is_copy = path.suffix == ".py" and is_configuration(path)  # by MMEngine
-        if is_log or is_copy or OWN_FILES.fullmatch(path.name):
+        is_figures = path.name == FIGURES and path.is_dir() and all_figures(path)
+        if is_log or is_copy or is_figures or OWN_FILES.fullmatch(path.name):
             found.append(path)
     return found
+
+
+def all_figures(folder: Path) -> bool:
+    """Whether a folder holds nothing but figures of an evaluation."""
+    return all(FIGURE.fullmatch(path.name) for path in folder.iterdir())
 
 
 @contextmanager

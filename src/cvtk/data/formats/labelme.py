@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from cvtk.data.contours import trace
 from cvtk.data.formats import labelme_xml
@@ -240,7 +240,7 @@ def shapes_of(
     base: dict[str, Any] = {
         "label": name,
         "group_id": group,
-        "description": "",
+        "description": _description_of(annotation),
         "flags": {},
         "mask": None,
     }
@@ -275,6 +275,14 @@ def shapes_of(
     return [
         {**base, "shape_type": "mask", "points": [[x0, y0], [x1, y1]], "mask": mask}
     ]
+
+
+def _description_of(annotation: Annotation) -> str:
+    """What somebody wrote about an object; empty where nothing."""
+    if annotation.extra is UNSET or "description" not in annotation.extra:
+        return ""
+    text = msgspec.json.decode(annotation.extra["description"])
+    return text if isinstance(text, str) else ""
 
 
 def write(

@@ -1,0 +1,59 @@
+"""The figures as files: named after what they show and the class, whatever its name is."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from PIL import Image
+from scenes import Scene, write
+
+from cvtk.analysis.drawings import FILE, write_figures
+from cvtk.analysis.study import study
+from cvtk.data import read
+from cvtk.errors import FileError
+
+
+def analysed(folder, classes=("leaf", "stem", "root")):
+    scene = Scene()
+    for _ in range(3):
+        scene.found("leaf")
+        scene.found("stem", score=0.5)
+        scene.missed("stem")
+    file = write(folder, scene.truth, classes=classes)
+    return study(read(file), scene.predictions, "segm", draws=2)
+
+
+def test_each_figure_is_there_twice(tmp_path):
+    write_figures(analysed(tmp_path), tmp_path / "figures")
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    stems = {"reliability"} | {
+        f"{what}.{name}"
+        for what in ("precision_recall", "count", "count_difference", "area")
+        for name in ("leaf", "stem")  # there is no root
+    }
+    assert written == {f"{stem}.{end}" for stem in stems for end in ("png", "svg")}
+    assert all(FILE.fullmatch(name) for name in written)
+    for path in (tmp_path / "figures").glob("*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    with Image.open(tmp_path / "figures" / "count.leaf.png") as image:
+        assert min(image.size) > 500
+
+
+def test_names_that_are_no_files(tmp_path):
+    names = ("../leaf", "Stem", "stem")
+    write_figures(analysed(tmp_path, names), tmp_path / "figures")
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "count.class-1.svg" in written
+    assert "count.class-2.svg" in written, "some systems take Stem and stem for one"
+    assert not list(tmp_path.glob("*.svg"))
+
+
+def test_nothing_is_replaced_unasked(tmp_path):
+    told = analysed(tmp_path)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.txt").write_text("mine")
+    with pytest.raises(FileError, match="not empty"):
+        write_figures(told, tmp_path / "figures")
+    write_figures(told, tmp_path / "figures", force=True)
+    assert (tmp_path / "figures" / "mine.txt").read_text() == "mine"
