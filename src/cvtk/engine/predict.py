@@ -104,7 +104,9 @@ class Predictor:
         """
         from cvtk.engine.images import Reader
 
-        reader = Reader(self.network.cfg.test_dataloader.dataset.pipeline)
+        cfg = self.network.cfg
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        reader = Reader(pipeline, cfg.get("intensity", "depth"))
 
         def found(pictures: list[Picture]) -> list[Result]:
             samples = run_network(self.network, [p.sample for p in pictures], score)
