@@ -241,8 +241,11 @@ def test_what_is_complete_is_not_made_again(infer, tmp_path, caplog):
 def test_nobody_else_writes_to_the_folder_meanwhile(tmp_path):
     one = Journal(tmp_path / "out", {})
     one.open(resume=False, force=False)
+    other = Journal(tmp_path / "out", {})
     with pytest.raises(FileError, match="Another inference is writing"):
-        Journal(tmp_path / "out", {}).open(resume=False, force=True)
+        other.open(resume=False, force=True)
+    other.close()
+    assert one.path.is_file(), "it is the first one's"
     one.close()
     assert not (tmp_path / "out").exists(), "nothing was written to it"
 

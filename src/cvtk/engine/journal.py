@@ -35,6 +35,7 @@ class Journal:
         self._file: TextIO | None = None
         self._lock: Any = None
         self._made_folder = False
+        self._is_ours = False
 
     def open(self, *, resume: bool, force: bool) -> dict[str, Any]:
         """Begins the journal, or goes on with it.
@@ -67,16 +68,18 @@ class Journal:
         """Keeps other processes out; the system gives the lock back when a process ends, however it ends."""
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.path.parent / LOCK, blocking=False)
+        lock = FileLock(self.path.parent / LOCK, blocking=False)
         try:
-            self._lock.acquire()
+            lock.acquire()
+            self._lock = lock
         except Timeout:
             raise FileError(
                 f"Another inference is writing to {self.path.parent}.",
                 "Wait for it, end it, or choose another --output folder.",
             ) from None
         except NotImplementedError:  # a file system without locks
-            self._lock = None
+            pass
+        self._is_ours = True
 
     def _begin(self) -> None:
         self.path.write_text(json.dumps(self._run) + "\n", encoding="utf-8")
@@ -140,6 +143,8 @@ class Journal:
 
     def close(self) -> None:
         """Lets go of the file, with what is in it; one without any image is removed."""
+        if not self._is_ours:
+            return
         if self._file is not None:
             self._file.close()
         if self.path.is_file() and not any(True for _ in self.entries()):
