@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from cvtk.data.predictions import Found, write_predictions
 from cvtk.data.sources import ImageSource
 from cvtk.errors import FileError
-from cvtk.io import require_free
+from cvtk.io import is_file, require_free
 
 NAME = "instances.unfinished.jsonl"
 LOCK = ".instances.lock"
@@ -37,14 +37,14 @@ class Journal:
         self._made_folder = False
         self._is_ours = False
 
-    def open(self, *, resume: bool, force: bool) -> dict[str, Any]:
-        """Begins the journal, or goes on with it.
+    def open(self, *, force: bool) -> dict[str, Any]:
+        """Begins the journal; or goes on with it, unless `force` says to start anew.
 
         Returns:
             The names of the images that are done, with their ids.
 
         Raises:
-            FileError: A stopped run's is there and neither is wanted, or it was begun in another way.
+            FileError: It was begun in another way, or somebody else is writing it.
         """
         require_free(self.path, force=True)
         try:
@@ -53,7 +53,7 @@ class Journal:
             self._acquire()
             done = {}
             if self.path.exists() and not force:
-                done = self._read_done(resume)
+                done = self._read_done()
             else:
                 self._begin()
             self._file = self.path.open("a", encoding="utf-8")
@@ -84,19 +84,14 @@ class Journal:
     def _begin(self) -> None:
         self.path.write_text(json.dumps(self._run) + "\n", encoding="utf-8")
 
-    def _read_done(self, resume: bool) -> dict[str, Any]:
+    def _read_done(self) -> dict[str, Any]:
         self._cut_to_whole_lines()
         done = {image["file_name"]: image["id"] for image, _ in self.entries()}
-        if not resume:
-            raise FileError(
-                f"{self.path.parent} holds an inference that was stopped after {len(done)} images.",
-                "The same command with --resume goes on; with --force it starts anew.",
-            )
-        with self.path.open(encoding="utf-8") as file:
-            before = file.readline()
-        if not before:
+        if not done:
             self._begin()
             return {}
+        with self.path.open(encoding="utf-8") as file:
+            before = file.readline()
         for key, value in json.loads(before).items():
             if self._run.get(key) != value:
                 raise FileError(
@@ -155,6 +150,23 @@ class Journal:
         if self._made_folder:
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()  # where nothing else was written to it
+
+
+def require_not_stopped(folder: Path) -> None:
+    """Checks that no inference was stopped in a folder.
+
+    Raises:
+        FileError: One was, and has done an image.
+    """
+    if not is_file(folder / NAME):
+        return
+    with (folder / NAME).open("rb") as file:
+        done = sum(line.endswith(b"\n") for line in file) - 1
+    if done > 0:
+        raise FileError(
+            f"{folder} holds an inference that was stopped after {done} images.",
+            "The same command with --resume goes on; with --force it starts anew.",
+        )
 
 
 def require_same_images(
