@@ -16,7 +16,12 @@ from cvtk.data.predictions import Found, categories_of
 from cvtk.data.sources import ImageSource, find_inputs, frames_of
 from cvtk.data.videos import Video
 from cvtk.engine.drawings import Drawings, DrawnVideo, NoDrawings, PictureFiles
-from cvtk.engine.journal import Journal, fingerprint, require_same_images
+from cvtk.engine.journal import (
+    Journal,
+    fingerprint,
+    require_not_stopped,
+    require_same_images,
+)
 from cvtk.engine.predict import Predictor
 from cvtk.engine.progress import Progress
 from cvtk.errors import CvtkError, DataError, FileError
@@ -50,6 +55,8 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     if options.resume and not options.force and file.is_file():
         logger.info(f"{file} is complete: there is nothing to resume.")
         return file
+    if not (options.resume or options.force):
+        require_not_stopped(folder)
     inputs = find_inputs(options.data)
     if isinstance(inputs, Video):
         outputs = [folder / f"{inputs.path.stem}.mp4"]
@@ -160,7 +167,7 @@ class _Run:
 
     def _begin(self, total: int) -> dict[str, Any]:
         """Opens the journal; the names of the images that are done, with their ids."""
-        done = self.journal.open(resume=self._options.resume, force=self._options.force)
+        done = self.journal.open(force=self._options.force)
         if done:
             logger.info(f"Goes on after {len(done)} of {total} images.")
         self._total = total
