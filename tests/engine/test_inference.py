@@ -331,6 +331,18 @@ def test_a_stopped_video_is_drawn_to_its_end(infer, stop, monkeypatch, video, tm
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_stopped_video_is_not_gone_on_with_another(
+    infer, stop, monkeypatch, video, tmp_path
+):
+    stop(2)
+    with pytest.raises(Stopped):
+        infer(data=video)
+    monkeypatch.undo()
+    other = video.rename(tmp_path / "other.mp4")
+    with pytest.raises(FileError, match=r"other images: clip_000001\.jpg"):
+        infer(data=other, resume=True)
+
+
 def test_what_is_no_video_is_named(infer, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match=r"a\.mp4 cannot be read as a video"):

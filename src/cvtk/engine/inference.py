@@ -149,6 +149,8 @@ class _Run:
 
         def found() -> Iterator[Predicted]:
             for entry, frame in zip(self.journal.entries(), frames, strict=False):
+                noted = {entry[0]["file_name"]: entry[0]["id"]}
+                require_same_images([frame], noted, self.journal.path)
                 assert frame.pixels is not None
                 yield frame, frame.pixels, self._result_of(entry, frame)
             yield from self._predicted(frames)
@@ -236,14 +238,15 @@ class _Run:
         spec, progress = self._predictor.spec, self._progress
         progress.clear()
         left_out = _left_out(self._broken, self._total)
-        if len(self._broken) == self._total:
+        if self._broken and len(self._broken) == self._total:
             raise DataError(f"{left_out} There are no results.", "Mend them.")
         categories = categories_of(spec.classes, spec.category_ids)
         force = self._options.force
         count = self.journal.finish(file, categories, force=force)
         took = datetime.timedelta(seconds=round(progress.seconds))
+        drawings = "" if self._options.draw == "no" else " and the drawings beside it"
         logger.info(
-            f"{count} objects with a score of at least {self._options.score:g}: see {file}{' and the drawings beside it' * (self._options.draw != 'no')}."
+            f"{count} objects with a score of at least {self._options.score:g}: see {file}{drawings}."
         )
         logger.info(
             f"{progress.done} images in {took} ({progress.rate:.2f} per second)."
