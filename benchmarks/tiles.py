@@ -247,6 +247,8 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, help="of an earlier run; trained if left out"
     )
+    parser.add_argument("--start", default="none", help="weights to train from")
+    parser.add_argument("--epoch", type=int, default=48, help="of the training")
     parser.add_argument(
         "--size", type=int, default=8000, help="pixels, in steps of 500"
     )

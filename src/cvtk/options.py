@@ -201,6 +201,10 @@ class TrainOptions(_Trust, _Device, _Force):
         int,
         Option(help="batches that make one step together", minimum=1, maximum=10_000),
     ] = 1
+    intensity: Annotated[
+        Literal["depth", "range", "percentiles"],
+        Option(help="how more than 8 bits are scaled to 8", in_vanilla=False),
+    ] = "depth"
     tensorboard: Annotated[
         bool,
         Option(help="also log for TensorBoard, in the workspace", in_vanilla=False),
@@ -378,10 +382,7 @@ class PredictOptions(_Tiles, _Device):
     batch_size: Annotated[
         int,
         Option(
-            help="images that are predicted at once",
-            minimum=1,
-            maximum=4096,
-            in_vanilla=False,
+            help="images or tiles at once", minimum=1, maximum=4096, in_vanilla=False
         ),
     ] = 1
 

@@ -248,7 +248,9 @@ class Result:
             ValueError: The image has another size than the result.
         """
         if image is None:
-            image = self.pixels if self.pixels is not None else read_image(self.path)
+            image = self.pixels
+        if image is None:
+            image = read_image(self.path, "range")  # to be seen, whatever its depth
         pixels = np.asarray(image)
         size, own = (self.width, self.height), pixels.shape[1::-1]
         if own != size:

@@ -317,3 +317,8 @@ def test_its_decisions_are_told(built):
         "Learning rate 0.0007071 instead of 0.004: changed with the square root of the batch,"
         " which is 2 images per step, and doubled to train from scratch.",
     ]
+
+
+def test_the_rule_for_more_than_8_bits_stands_in_the_configuration(built):
+    assert built(intensity="percentiles").intensity == "percentiles"
+    assert "intensity" not in built(), "by default it is MMDetection's own"

@@ -8,9 +8,11 @@ from PIL import Image
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from mmcv.transforms import Compose
+from mmcv.transforms import Compose, LoadImageFromFile
 
-from cvtk.engine.images import ReadImage, read_as_displayed
+from cvtk.data.images import read_image
+from cvtk.data.sources import ImageSource
+from cvtk.engine.images import Reader, ReadImage, read_as_displayed
 
 # How to store a picture so that each EXIF orientation shows it upright again (EXIF 2.32, tag 0x0112).
 STORED = {
@@ -70,3 +72,38 @@ def test_it_builds_in_a_pipeline(upright, tmp_path):
     pipeline = Compose([{"type": ReadImage, "to_float32": True}])
     image = pipeline({"img_path": str(tmp_path / "a.webp")})["img"]
     assert image.dtype == np.float32 and image.shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("intensity", ["depth", "range", "percentiles"])
+@pytest.mark.parametrize("kind", ["png", "tif", "float tif"])
+def test_more_than_8_bits_are_scaled_by_the_rule(kind, intensity, tmp_path):
+    values = np.linspace(400, 2400, 1200).astype(np.uint16).reshape(30, 40)
+    if kind == "float tif":
+        values = values / np.float32(4095)
+    file = tmp_path / f"a.{kind[-3:]}"
+    Image.fromarray(values).save(file)
+    step = {"type": "LoadImageFromFile"}
+    read_as_displayed([step], intensity)
+    seen = Compose([step])({"img_path": str(file)})["img"]
+    np.testing.assert_array_equal(seen[..., ::-1], read_image(file, intensity))
+    if intensity != "depth" or kind == "float tif":
+        assert seen.max() - seen.min() > 240, "nothing is black that is not"
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_by_depth_16_bits_are_read_as_opencv_reads_them(kind, tmp_path):
+    values = np.linspace(0, 65535, 1200).astype(np.uint16).reshape(30, 40)
+    Image.fromarray(values).save(tmp_path / f"a.{kind}")
+    read = LoadImageFromFile()({"img_path": str(tmp_path / f"a.{kind}")})["img"]
+    np.testing.assert_array_equal(read, read_image(tmp_path / f"a.{kind}"))
+
+
+def test_the_rule_of_the_training_is_that_of_the_inference(tmp_path):
+    values = np.linspace(400, 2400, 1200).astype(np.uint16).reshape(30, 40)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    source = ImageSource(tmp_path / "a.png", "a.png", 1)
+    pipeline = [{"type": "LoadImageFromFile"}]
+    dark, bright = (
+        Reader(pipeline, intensity).load(source) for intensity in ("depth", "range")
+    )
+    assert dark.max() < 10 and bright.max() == 255

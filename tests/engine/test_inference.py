@@ -197,8 +197,6 @@ def test_without_resume_a_stopped_inference_is_kept(infer, stop, monkeypatch, tm
     with pytest.raises(Stopped):
         infer()
     monkeypatch.undo()
-    for file in (tmp_path / "out").glob("*.png"):
-        file.unlink()
     with pytest.raises(FileError, match=r"stopped after 2 images.*--resume.*--force"):
         infer()
     assert len((tmp_path / "out" / NAME).read_text().splitlines()) == 3
@@ -240,9 +238,12 @@ def test_what_is_complete_is_not_made_again(infer, tmp_path, caplog):
 
 def test_nobody_else_writes_to_the_folder_meanwhile(tmp_path):
     one = Journal(tmp_path / "out", {})
-    one.open(resume=False, force=False)
+    one.open(force=False)
+    other = Journal(tmp_path / "out", {})
     with pytest.raises(FileError, match="Another inference is writing"):
-        Journal(tmp_path / "out", {}).open(resume=False, force=True)
+        other.open(force=True)
+    other.close()
+    assert one.path.is_file(), "it is the first one's"
     one.close()
     assert not (tmp_path / "out").exists(), "nothing was written to it"
 
@@ -328,6 +329,18 @@ def test_a_stopped_video_is_drawn_to_its_end(infer, stop, monkeypatch, video, tm
     both = (tmp_path / name / "clip.mp4" for name in ("whole", "out"))
     for one, two in zip(*(list(frames(file)) for file in both), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_stopped_video_is_not_gone_on_with_another(
+    infer, stop, monkeypatch, video, tmp_path
+):
+    stop(2)
+    with pytest.raises(Stopped):
+        infer(data=video)
+    monkeypatch.undo()
+    other = video.rename(tmp_path / "other.mp4")
+    with pytest.raises(FileError, match=r"other images: clip_000001\.jpg"):
+        infer(data=other, resume=True)
 
 
 def test_what_is_no_video_is_named(infer, tmp_path):

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtk.data.intensity import Intensity, to_8_bits
 from cvtk.errors import CvtkError, DataError, FileError
 from cvtk.io import atomic_write, is_file, read_bytes
 
@@ -52,6 +53,7 @@ class ImageFacts:
         height: Pixels as displayed; 0 where it cannot be read.
         orientation: EXIF orientation, 1 (upright) to 8.
         format: As Pillow calls it: "JPEG", "PNG", ...
+        deep: Whether it has one channel of more than 8 bits.
         error: Why it cannot be used: `"missing"`, `"truncated"`, `"unreadable"`, or `""`.
         detail: The error in the words of the reader.
         content: Hash of the file's bytes, hexadecimal.
@@ -63,6 +65,7 @@ class ImageFacts:
     height: int = 0
     orientation: int = 1
     format: str = ""
+    deep: bool = False
     error: str = ""
     detail: str = ""
     content: str = ""
@@ -115,14 +118,14 @@ def resolve(folder: Path, file_name: str) -> Path:
     return folder / place.relative_to(root)
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, intensity: Intensity = "depth") -> NDArray[np.uint8]:
     """Reads an image as it is displayed: turned as its EXIF orientation says, in RGB.
 
-    Of 16 bits the upper 8 are taken, as OpenCV does; floating-point values are stretched from their least
-    to their greatest. Transparency is ignored.
+    Transparency is ignored.
 
     Args:
         path: JPEG, PNG, TIFF, BMP, WebP or GIF (its first frame).
+        intensity: How values of more than 8 bits are scaled: see `cvtk.data.intensity.to_8_bits`.
 
     Returns:
         (height, width, 3), red, green, blue.
@@ -138,7 +141,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image)
-            return _to_rgb(upright)
+            return _to_rgb(upright, intensity)
     except Exception as error:  # Pillow's readers raise whatever a broken file leads to
         raise DataError(
             f"{path}: {_explain(error, data)[1]}.",
@@ -175,12 +178,13 @@ def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) 
         part.write_bytes(buffer.getvalue())
 
 
-def to_rgb(image: Any) -> NDArray[np.uint8]:
+def to_rgb(image: Any, intensity: Intensity = "depth") -> NDArray[np.uint8]:
     """An array or a Pillow image, turned as its EXIF orientation says, as (height, width, 3) uint8.
 
     Args:
         image: A Pillow image; or an array (H, W) in grey, or (H, W, 3 or 4) in RGB. Values of more than 8 bits
-            are scaled as `read_image` does; transparency is ignored.
+            are scaled; transparency is ignored.
+        intensity: As for `read_image`.
 
     Raises:
         ValueError: It has another shape, or no pixels.
@@ -188,7 +192,7 @@ def to_rgb(image: Any) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     if isinstance(image, Image.Image):
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(ImageOps.exif_transpose(image), intensity)
     pixels = np.asarray(image)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim not in (2, 3) or channels not in (1, 3, 4) or not pixels.size:
@@ -196,29 +200,25 @@ def to_rgb(image: Any) -> NDArray[np.uint8]:
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype != np.uint8:
-        pixels = _to_8_bits(pixels)
+        pixels = to_8_bits(pixels, intensity)
     if channels == 1:
         pixels = np.stack([pixels.reshape(pixels.shape[:2])] * 3, axis=2)
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _to_rgb(image: Any) -> NDArray[np.uint8]:
+def _is_deep(image: Any) -> bool:
+    """Whether a Pillow image has one channel of more than 8 bits."""
+    return bool(image.mode == "F" or image.mode.startswith("I"))
+
+
+def _to_rgb(image: Any, intensity: Intensity = "depth") -> NDArray[np.uint8]:
     """Any Pillow image as (height, width, 3) uint8."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_8_bits(np.asarray(image))
+    if _is_deep(image):
+        image = to_8_bits(np.asarray(image), intensity)
     else:
         image = np.asarray(image.convert("RGB"))
     grey = image.ndim == 2
     return np.ascontiguousarray(np.stack([image] * 3, axis=2) if grey else image)
-
-
-def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    if values.dtype.kind != "f" and values.min() >= 0 and values.max() < 2**16:
-        return (values >> 8).astype(np.uint8)
-    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    stretched = (values - low) * (255 / max(high - low, 1e-30))
-    return stretched.round().astype(np.uint8)
 
 
 def _allow_large_images() -> None:
@@ -292,6 +292,7 @@ def _measure(
             image.draft("L", (max(width // 8, 17), max(height // 8, 17)))
         if decode:
             image.load()
+        deep = _is_deep(image)
         thumb = None
         if look:
             small = image.convert("L").resize((17, 16), Image.Resampling.BOX)
@@ -301,7 +302,7 @@ def _measure(
         if orientation >= 5 and form != "TIFF":
             width, height = height, width
     return ImageFacts(
-        path, width, height, orientation, form, content=content, thumb=thumb
+        path, width, height, orientation, form, deep, content=content, thumb=thumb
     )
 
 

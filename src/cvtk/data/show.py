@@ -44,7 +44,8 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
     """
     from cvtk.visual.overlays import draw_objects
 
-    pixels = read_image(resolve(dataset.folder, image.file_name))
+    # A drawing is to be seen, so images of more than 8 bits are stretched.
+    pixels = read_image(resolve(dataset.folder, image.file_name), "range")
     height, width = pixels.shape[:2]
     classes = {c.id: (k, c.name) for k, c in enumerate(dataset.categories)}
     shown = [a for a in annotations if a.box is not None]

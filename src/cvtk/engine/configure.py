@@ -81,6 +81,10 @@ def configure(
         set_processes(cfg, device)
     apply_settings(cfg, options)
     apply_overrides(cfg, options.set)
+    if (
+        options.intensity != "depth"
+    ):  # which is also what a configuration means that says nothing
+        cfg["intensity"] = options.intensity
     cfg["decisions"] = explain(before, cfg, options, processes)
     for note in crowding_notes(cfg, data.most_objects):
         logger.info(note)

@@ -13,6 +13,7 @@ from mmcv.transforms import LoadImageFromFile
 from numpy.typing import NDArray
 
 from cvtk.data.images import probe, read_image, too_thin
+from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
 from cvtk.data.tiles import Tile
 from cvtk.errors import DataError
@@ -20,31 +21,49 @@ from cvtk.recipe.nodes import each_dict
 
 _REMEDY = "Mend it, or leave it out."
 
-# Formats that OpenCV, with which MMDetection reads, always turns by EXIF as they are displayed.
-_TURNED_BY_OPENCV = {".jpg", ".jpeg", ".png", ".bmp"}
+# Formats that have 8 bits, and that OpenCV, with which MMDetection reads, turns by EXIF as they are displayed.
+_PLAIN = {".jpg", ".jpeg", ".bmp"}
 
 
 class ReadImage(LoadImageFromFile):  # type: ignore[misc]
-    """MMDetection's first step, and for images that OpenCV would not turn, cvtk's own reader."""
+    """MMDetection's first step, and for images that OpenCV would not turn or would clip, cvtk's own reader.
+
+    Args:
+        intensity: How values of more than 8 bits are scaled.
+        **own: As for MMDetection's step.
+    """
+
+    def __init__(self, intensity: Intensity = "depth", **own: Any) -> None:
+        super().__init__(**own)
+        self.intensity = intensity
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Reads the image at `img_path` into `img`, (H, W, 3) in BGR."""
         path = Path(results["img_path"])
-        opencv_turns = path.suffix.lower() in _TURNED_BY_OPENCV
-        if opencv_turns or not probe(path, decode=False).opencv_differs:
+        if path.suffix.lower() in _PLAIN or not self._is_special(path):
             read: dict[str, Any] | None = super().transform(results)
             return read
-        image = read_image(path)[..., ::-1].copy()
+        image = read_image(path, self.intensity)[..., ::-1].copy()
         results["img"] = image.astype("float32") if self.to_float32 else image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
 
+    def _is_special(self, path: Path) -> bool:
+        """Whether OpenCV would not turn an image, or not scale it as it is wanted.
 
-def read_as_displayed(node: Any) -> None:
+        Of 16 bits it takes the upper 8; floating-point values it clips, so that an image of values up to 1 is black.
+        """
+        facts = probe(path, decode=False)
+        return facts.opencv_differs or facts.deep
+
+
+def read_as_displayed(node: Any, intensity: Intensity = "depth") -> None:
     """Puts `ReadImage` in the place of MMDetection's step, everywhere in a configuration."""
     for part in each_dict(node):
         if str(part.get("type")).rsplit(".", 1)[-1] == "LoadImageFromFile":
             part["type"] = ReadImage
+            if intensity != "depth":
+                part["intensity"] = intensity
 
 
 @dataclass(frozen=True)
@@ -72,13 +91,14 @@ class Reader:
 
     Args:
         pipeline: The steps of its test data set.
+        intensity: How values of more than 8 bits are scaled.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, intensity: Intensity = "depth") -> None:
         from mmcv.transforms import Compose
 
         steps = copy.deepcopy(pipeline)
-        read_as_displayed(steps)
+        read_as_displayed(steps, intensity)
         steps = [step for step in steps if step["type"] != "LoadAnnotations"]
         self._steps = Compose(steps).transforms
 

@@ -16,7 +16,12 @@ from cvtk.data.predictions import Found, categories_of
 from cvtk.data.sources import ImageSource, find_inputs, frames_of
 from cvtk.data.videos import Video
 from cvtk.engine.drawings import Drawings, DrawnVideo, NoDrawings, PictureFiles
-from cvtk.engine.journal import Journal, fingerprint, require_same_images
+from cvtk.engine.journal import (
+    Journal,
+    fingerprint,
+    require_not_stopped,
+    require_same_images,
+)
 from cvtk.engine.predict import Predictor
 from cvtk.engine.progress import Progress
 from cvtk.errors import CvtkError, DataError, FileError
@@ -50,6 +55,8 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     if options.resume and not options.force and file.is_file():
         logger.info(f"{file} is complete: there is nothing to resume.")
         return file
+    if not (options.resume or options.force):
+        require_not_stopped(folder)
     inputs = find_inputs(options.data)
     if isinstance(inputs, Video):
         outputs = [folder / f"{inputs.path.stem}.mp4"]
@@ -148,6 +155,8 @@ class _Run:
 
         def found() -> Iterator[Predicted]:
             for entry, frame in zip(self.journal.entries(), frames, strict=False):
+                noted = {entry[0]["file_name"]: entry[0]["id"]}
+                require_same_images([frame], noted, self.journal.path)
                 assert frame.pixels is not None
                 yield frame, frame.pixels, self._result_of(entry, frame)
             yield from self._predicted(frames)
@@ -166,7 +175,7 @@ class _Run:
 
     def _begin(self, total: int) -> dict[str, Any]:
         """Opens the journal; the names of the images that are done, with their ids."""
-        done = self.journal.open(resume=self._options.resume, force=self._options.force)
+        done = self.journal.open(force=self._options.force)
         if done:
             logger.info(f"Goes on after {len(done)} of {total} images.")
         self._total = total
@@ -235,7 +244,7 @@ class _Run:
         spec, progress = self._predictor.spec, self._progress
         progress.clear()
         left_out = _left_out(self._broken, self._total)
-        if len(self._broken) == self._total:
+        if self._broken and len(self._broken) == self._total:
             raise DataError(f"{left_out} There are no results.", "Mend them.")
         categories = categories_of(spec.classes, spec.category_ids)
         force = self._options.force

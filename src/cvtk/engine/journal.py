@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from cvtk.data.predictions import Found, write_predictions
 from cvtk.data.sources import ImageSource
 from cvtk.errors import FileError
-from cvtk.io import require_free
+from cvtk.io import is_file, require_free
 
 NAME = "instances.unfinished.jsonl"
 LOCK = ".instances.lock"
@@ -35,15 +35,16 @@ class Journal:
         self._file: TextIO | None = None
         self._lock: Any = None
         self._made_folder = False
+        self._is_ours = False
 
-    def open(self, *, resume: bool, force: bool) -> dict[str, Any]:
-        """Begins the journal, or goes on with it.
+    def open(self, *, force: bool) -> dict[str, Any]:
+        """Begins the journal; or goes on with it, unless `force` says to start anew.
 
         Returns:
             The names of the images that are done, with their ids.
 
         Raises:
-            FileError: A stopped run's is there and neither is wanted, or it was begun in another way.
+            FileError: It was begun in another way, or somebody else is writing it.
         """
         require_free(self.path, force=True)
         try:
@@ -52,7 +53,7 @@ class Journal:
             self._acquire()
             done = {}
             if self.path.exists() and not force:
-                done = self._read_done(resume)
+                done = self._read_done()
             else:
                 self._begin()
             self._file = self.path.open("a", encoding="utf-8")
@@ -67,33 +68,30 @@ class Journal:
         """Keeps other processes out; the system gives the lock back when a process ends, however it ends."""
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.path.parent / LOCK, blocking=False)
+        lock = FileLock(self.path.parent / LOCK, blocking=False)
         try:
-            self._lock.acquire()
+            lock.acquire()
+            self._lock = lock
         except Timeout:
             raise FileError(
                 f"Another inference is writing to {self.path.parent}.",
                 "Wait for it, end it, or choose another --output folder.",
             ) from None
         except NotImplementedError:  # a file system without locks
-            self._lock = None
+            pass
+        self._is_ours = True
 
     def _begin(self) -> None:
         self.path.write_text(json.dumps(self._run) + "\n", encoding="utf-8")
 
-    def _read_done(self, resume: bool) -> dict[str, Any]:
+    def _read_done(self) -> dict[str, Any]:
         self._cut_to_whole_lines()
         done = {image["file_name"]: image["id"] for image, _ in self.entries()}
-        if not resume:
-            raise FileError(
-                f"{self.path.parent} holds an inference that was stopped after {len(done)} images.",
-                "The same command with --resume goes on; with --force it starts anew.",
-            )
-        with self.path.open(encoding="utf-8") as file:
-            before = file.readline()
-        if not before:
+        if not done:
             self._begin()
             return {}
+        with self.path.open(encoding="utf-8") as file:
+            before = file.readline()
         for key, value in json.loads(before).items():
             if self._run.get(key) != value:
                 raise FileError(
@@ -140,6 +138,8 @@ class Journal:
 
     def close(self) -> None:
         """Lets go of the file, with what is in it; one without any image is removed."""
+        if not self._is_ours:
+            return
         if self._file is not None:
             self._file.close()
         if self.path.is_file() and not any(True for _ in self.entries()):
@@ -150,6 +150,23 @@ class Journal:
         if self._made_folder:
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()  # where nothing else was written to it
+
+
+def require_not_stopped(folder: Path) -> None:
+    """Checks that no inference was stopped in a folder.
+
+    Raises:
+        FileError: One was, and has done an image.
+    """
+    if not is_file(folder / NAME):
+        return
+    with (folder / NAME).open("rb") as file:
+        done = sum(line.endswith(b"\n") for line in file) - 1
+    if done > 0:
+        raise FileError(
+            f"{folder} holds an inference that was stopped after {done} images.",
+            "The same command with --resume goes on; with --force it starts anew.",
+        )
 
 
 def require_same_images(

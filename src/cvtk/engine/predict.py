@@ -122,7 +122,9 @@ class Predictor:
         """
         from cvtk.engine.images import Reader
 
-        reader = Reader(self.network.cfg.test_dataloader.dataset.pipeline)
+        cfg = self.network.cfg
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        reader = Reader(pipeline, cfg.get("intensity", "depth"))
         least = self.least_scores(score)
 
         def found(pictures: list[Picture]) -> list[Result]:

@@ -216,7 +216,7 @@ def build_runner(cfg: Any, device: str) -> Any:
     DetLocalVisualizer._instance_dict.clear()
     run_cfg = copy.deepcopy(cfg)
     hooks = own_hooks(run_cfg, device)
-    read_as_displayed(run_cfg._cfg_dict)
+    read_as_displayed(run_cfg._cfg_dict, cfg.get("intensity", "depth"))
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
     runner = TrainingRunner.from_cfg(run_cfg)
