@@ -294,7 +294,7 @@ def test_the_tables_of_options_are_up_to_date():
 
 def test_a_new_option_is_missed_in_the_tables(tmp_path):
     copy = shutil.copytree(Path(cvtk.__file__).parent, tmp_path / "cvtk")
-    declarations = copy / "options.py"
+    declarations = copy / "options" / "training.py"
     text = declarations.read_text(encoding="utf-8")
     new = (
         '    patience: Annotated[int, Option(help="days", minimum=1, maximum=9)] = 3\n'

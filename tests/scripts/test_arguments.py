@@ -120,7 +120,7 @@ def test_vanilla_leaves_out_what_it_says(command, scripts):
     assert kinds[0] - kinds[1] == LEFT_OUT[command]
     assert kinds[1] <= kinds[0]
     said = scripts["segm", "vanilla"].__doc__
-    for name in LEFT_OUT["train"] - {"aim"}:  # no scores are chosen there at all
+    for name in LEFT_OUT[command] - {"batch_size", "resume"}:
         assert f"--{name}" in said
     assert "--batch_size auto" in said and "inference in batches" in " ".join(
         said.split()
@@ -241,7 +241,7 @@ def copy(tmp_path_factory):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    file = folder / "src" / "cvtk" / "options.py"
+    file = folder / "src" / "cvtk" / "options" / "training.py"
     text = file.read_text(encoding="utf-8")
     before = "    frozen_stages: Annotated[\n"
     assert text.count(before) == 1

@@ -48,10 +48,8 @@ def configure(
     """
     from mmengine.config import Config
 
-    if options.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise InstallError(
-            "tensorboard is not installed.", "Install it: pip install tensorboard"
-        )
+    if options.tensorboard:
+        _require_tensorboard()
     if options.batch_size == "auto":
         batch_size = _automatic_batch(spec, data, options, device, processes)
         options = replace(options, batch_size=batch_size)
@@ -73,17 +71,14 @@ def configure(
         options,
         processes,
     )
-    amp_type = _amp_type(options, device)
-    if amp_type:
-        cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=amp_type)
+    if options.amp:
+        set_precision(cfg, device)
     cfg["work_dir"] = str(options.workspace)
     if processes > 1:
         set_processes(cfg, device)
     apply_settings(cfg, options)
     apply_overrides(cfg, options.set)
-    if (
-        options.intensity != "depth"
-    ):  # which is also what a configuration means that says nothing
+    if options.intensity != "depth":  # what it means where nothing is said
         cfg["intensity"] = options.intensity
     cfg["decisions"] = explain(before, cfg, options, processes)
     for note in crowding_notes(cfg, data.most_objects):
@@ -110,16 +105,22 @@ def set_processes(cfg: dict[str, Any], device: str) -> None:
         cfg["model"]["use_syncbn"] = False
 
 
-def _amp_type(options: TrainOptions, device: str) -> str:
-    """The type of mixed precision that the device has; empty where it has none or none is wanted."""
+def set_precision(cfg: dict[str, Any], device: str) -> None:
+    """Mixed precision, of the type that the device has."""
     import torch
 
-    if not options.amp:
-        return ""
     if not device.startswith("cuda"):
         logger.info(f"No mixed precision: {device} does not have it.")
-        return ""
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return
+    kind = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=kind)
+
+
+def _require_tensorboard() -> None:
+    if not importlib.util.find_spec("tensorboard"):
+        raise InstallError(
+            "tensorboard is not installed.", "Install it: pip install tensorboard"
+        )
 
 
 def _automatic_batch(

@@ -1,12 +1,4 @@
-"""Every option, declared once: its name, type, default, range and help.
-
-The dataclasses below are the only place that states an option. From them come the `add_argument` calls of both
-kinds of script (`cvtk.scripts`), the signatures of `Model.train`, `evaluate`, `predict` and `predict_to_files`, and
-the tables in the docs (docs/tables.py). Their objects are also what travels inside: whoever holds one knows that
-every value is of its type and in its range.
-
-A new option is one field here, and the code that acts on it.
-"""
+"""The options of `train`."""
 
 from __future__ import annotations
 
@@ -14,74 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from cvtk.declare import Checked, Declared, Option, Pixels, declarations
-
-PathLike: TypeAlias = str | Path
-Task: TypeAlias = Literal["segm", "det"]
-Images: TypeAlias = PathLike | Pixels | Sequence[PathLike | Pixels]
+from cvtk.declare import Checked, Option
+from cvtk.options.shared import PathLike, _Device, _Force, _Trust
 
 # How it is written what a score is chosen for.
 AIM = re.compile(r"f1|count|(recall|precision)=(0?\.\d+|1(\.0+)?)")
-
-# The architectures of the tutorial, where nobody names one.
-DEFAULT_MODELS: dict[str, str] = {
-    "segm": "mask-rcnn_r101_fpn_1x_coco",
-    "det": "faster-rcnn_r101_fpn_1x_coco",
-}
-
-
-@dataclass(frozen=True)
-class _Device(Checked):
-    _: KW_ONLY
-    device: Annotated[
-        str,
-        Option(
-            help="auto (a GPU if there is one), cpu or cuda:0",
-            pattern=re.compile(r"auto|cpu|mps|cuda(:\d+)?"),
-            expected="auto, cpu, cuda or cuda:0",
-        ),
-    ] = "auto"
-
-
-@dataclass(frozen=True)
-class _Force(Checked):
-    _: KW_ONLY
-    force: Annotated[bool, Option(help="replace results that exist")] = False
-
-
-@dataclass(frozen=True)
-class _Tiles(Checked):
-    _: KW_ONLY
-    tile: Annotated[
-        int | Literal["auto"] | None,
-        Option(
-            help="cut large images into tiles of so many pixels",
-            minimum=32,
-            maximum=100_000,
-            word="auto",
-            word_help="auto: as in training",
-            unset="never",
-            in_vanilla=False,
-        ),
-    ] = None
-    overlap: Annotated[
-        float,
-        Option(help="overlap of tiles", minimum=0, maximum=0.9, in_vanilla=False),
-    ] = 0.2
-
-
-@dataclass(frozen=True)
-class _Trust(Checked):
-    _: KW_ONLY
-    trust_weights: Annotated[
-        bool,
-        Option(
-            help="load weights that may run code; only from people you trust",
-            in_vanilla=False,
-        ),
-    ] = False
 
 
 @dataclass(frozen=True)
@@ -92,19 +23,6 @@ class NewModel(Checked):
 
 
 @dataclass(frozen=True)
-class TrainedModel(_Trust):
-    """What `evaluate` and `inference` of a script open their model from."""
-
-    model_weights: Annotated[
-        PathLike, Option(help="weights that train wrote, NAME.pth")
-    ]
-    label: Annotated[
-        PathLike | None,
-        Option(help="class names to compare with", unset="those of the weights"),
-    ] = None
-
-
-@dataclass(frozen=True)
 class TrainOptions(_Trust, _Device, _Force):
     """One training: its data, what it writes, and how it learns."""
 
@@ -112,15 +30,13 @@ class TrainOptions(_Trust, _Device, _Force):
     valid: Annotated[
         PathLike | None,
         Option(
-            help="COCO file with the images that select the best epoch",
-            unset="the last is kept",
+            help="COCO file to select the best epoch",
+            unset="last kept",
         ),
     ] = None
     test: Annotated[
         PathLike | None,
-        Option(
-            help="COCO file with the images for the final metrics", unset="no metrics"
-        ),
+        Option(help="COCO file for the final metrics", unset="no metrics"),
     ] = None
     _: KW_ONLY
     output_weights: Annotated[
@@ -173,11 +89,9 @@ class TrainOptions(_Trust, _Device, _Force):
     ] = "coco"
     seed: Annotated[
         int,
-        Option(help="seed of all that is random", minimum=0, maximum=2**32 - 1),
+        Option(help="random seed", minimum=0, maximum=2**32 - 1),
     ] = 0
-    resume: Annotated[
-        bool, Option(help="go on from the last epoch of a stopped training")
-    ] = False
+    resume: Annotated[bool, Option(help="go on after a stop")] = False
     early_stop: Annotated[
         int | None,
         Option(
@@ -199,7 +113,7 @@ class TrainOptions(_Trust, _Device, _Force):
     amp: Annotated[bool, Option(help="mixed precision, on a GPU")] = False
     accumulate: Annotated[
         int,
-        Option(help="batches that make one step together", minimum=1, maximum=10_000),
+        Option(help="batches per step", minimum=1, maximum=10_000),
     ] = 1
     intensity: Annotated[
         Literal["depth", "range", "percentiles"],
@@ -207,12 +121,12 @@ class TrainOptions(_Trust, _Device, _Force):
     ] = "depth"
     tensorboard: Annotated[
         bool,
-        Option(help="also log for TensorBoard, in the workspace", in_vanilla=False),
+        Option(help="also log for TensorBoard", in_vanilla=False),
     ] = False
     set: Annotated[
         Sequence[str],
         Option(
-            help="KEY=VALUE of the configuration; may be repeated",
+            help="KEY=VALUE; may be repeated",
             pattern=re.compile(r"\+?[^=+\s][^=]*=.*", re.DOTALL),
             expected="KEY=VALUE, such as optim_wrapper.optimizer.lr=0.01",
         ),
@@ -342,89 +256,3 @@ class TrainOptions(_Trust, _Device, _Force):
         """The COCO files that were given, by split."""
         files = {"train": self.train, "valid": self.valid, "test": self.test}
         return {split: Path(file) for split, file in files.items() if file is not None}
-
-
-@dataclass(frozen=True)
-class EvaluateOptions(_Tiles, _Device, _Force):
-    """An evaluation of trained weights on an annotated set."""
-
-    data: Annotated[PathLike, Option(help="COCO file to evaluate on")]
-    output: Annotated[
-        PathLike | None,
-        Option(help="folder for the results", unset="nothing is written", needed=True),
-    ] = None
-
-
-@dataclass(frozen=True)
-class PredictOptions(_Tiles, _Device):
-    """What is predicted, and how."""
-
-    data: Annotated[
-        Images,
-        Option(
-            help="image, folder, text file of paths, or COCO file",
-            word="-",
-            word_help="also a pattern, a video, or - for paths on stdin",
-            pixels=True,
-        ),
-    ]
-    _: KW_ONLY
-    score: Annotated[
-        float | None,
-        Option(
-            help="lowest score that is drawn and written",
-            minimum=0,
-            maximum=1,
-            unset="those of the weights, else 0.3",
-            vanilla_default=0.3,
-        ),
-    ] = None
-    batch_size: Annotated[
-        int,
-        Option(
-            help="images or tiles at once", minimum=1, maximum=4096, in_vanilla=False
-        ),
-    ] = 1
-
-
-@dataclass(frozen=True)
-class InferenceOptions(PredictOptions, _Force):
-    """Predictions that are drawn and written."""
-
-    output: Annotated[PathLike, Option(help="folder for the results")]
-    _: KW_ONLY
-    resume: Annotated[
-        bool,
-        Option(help="go on where a stopped inference ended", in_vanilla=False),
-    ] = False
-    draw: Annotated[
-        Literal["masks", "outlines", "boxes", "no"],
-        Option(help="masks, outlines, boxes or no drawings", in_vanilla=False),
-    ] = "masks"
-
-
-# What each command of a script takes: the parts of its command line, in their order.
-COMMANDS: dict[str, tuple[type[Checked], ...]] = {
-    "train": (NewModel, TrainOptions),
-    "evaluate": (TrainedModel, EvaluateOptions),
-    "inference": (TrainedModel, InferenceOptions),
-}
-
-
-def command_options(command: str, mode: str = "helper") -> list[Declared]:
-    """The options of a command of the scripts, those first that must be given.
-
-    Args:
-        command: "train", "evaluate" or "inference".
-        mode: "helper" or "vanilla", the kind of script.
-    """
-    found = [d for options in COMMANDS[command] for d in declarations(options)]
-    shown = [declared for declared in found if declared.option.kind == "option"]
-    if mode == "vanilla":
-        shown = [d.in_vanilla() for d in shown if d.option.in_vanilla]
-    return sorted(shown, key=lambda declared: not declared.required)
-
-
-def settings() -> list[Declared]:
-    """What stands at the head of the helper script."""
-    return [d for d in declarations(TrainOptions) if d.option.kind == "setting"]
