@@ -149,6 +149,22 @@ def test_instances_load_in_pycocotools_and_as_results(opened, demo, tmp_path, la
     opened.predict_to_files(demo.test, output=output, force=True)
 
 
+def test_one_image_is_drawn_to_a_file_with_its_best_objects(opened, demo, tmp_path):
+    output = tmp_path / "found" / "out.png"
+    file = opened.predict_to_files(photos(demo)[0], output=output, score=0, top_k=2)
+    assert file == tmp_path / "found" / "out.json"
+    (all_found,) = opened.predict(photos(demo)[0], score=0)
+    (best,) = opened.predict(photos(demo)[0], score=0, top_k=2)
+    assert len(best) == 2 < len(all_found)
+    assert sorted(best.scores) == sorted(all_found.scores)[-2:]
+    written = json.loads(file.read_text())["annotations"]
+    assert [item["score"] for item in written] == best.scores.tolist()
+    with Image.open(output) as drawn:
+        assert drawn.size == (128, 96)
+    with pytest.raises(OptionError, match="is one picture, and there are 3 images"):
+        opened.predict_to_files(demo.test, output=tmp_path / "a.png")
+
+
 def test_a_drawn_image_shows_what_was_found(opened, demo, tmp_path):
     (result,) = opened.predict(photos(demo)[0], score=0)
     assert len(result) > 0

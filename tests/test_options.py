@@ -67,8 +67,10 @@ RANGES = {
     (TrainOptions, "epochs"): (0, 1, 100_000, 100_001),
     (PredictOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (PredictOptions, "batch_size"): (0, 1, 4096, 4097),
+    (PredictOptions, "top_k"): (0, 1, 100_000, 100_001),
     (InferenceOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (InferenceOptions, "batch_size"): (0, 1, 4096, 4097),
+    (InferenceOptions, "top_k"): (0, 1, 100_000, 100_001),
 }
 
 

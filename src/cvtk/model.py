@@ -140,7 +140,8 @@ class Model:
 
         images = list_images(options.data)
         predictor = self._predictor(options.device)
-        yield from predictor.predict(images, options.batch_size, options.score)
+        for result in predictor.predict(images, options.batch_size, options.score):
+            yield result.best(options.top_k)
 
     @takes(InferenceOptions)
     def predict_to_files(self, options: InferenceOptions) -> Path:

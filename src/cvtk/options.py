@@ -331,6 +331,16 @@ class PredictOptions(_Device):
             in_vanilla=False,
         ),
     ] = 1
+    top_k: Annotated[
+        int | None,
+        Option(
+            help="most objects per image, the best by score",
+            minimum=1,
+            maximum=100_000,
+            unset="all",
+            in_vanilla=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,11 @@ class Result:
         """The objects of at least this score (0 to 1)."""
         return self[self.scores >= score]
 
+    def best(self, count: int | None) -> Result:
+        """The objects with the highest scores, at most `count` (None: all), in the order that they have here."""
+        strongest_first = np.argsort(-self.scores, kind="stable")
+        return self[np.sort(strongest_first[:count])]
+
     @property
     def names(self) -> list[str]:
         """The class name of each object."""
@@ -247,9 +252,8 @@ class Result:
             f"{names[label]} {score:.2f}"
             for label, score in zip(self.labels, self.scores, strict=True)
         ]
-        masks = None
-        if self.masks is not None:
-            masks = [decode_mask(rle) for rle in self.masks]
+        packed = self.masks
+        masks = None if packed is None else [decode_mask(rle) for rle in packed]
         return draw_objects(
             image,
             bboxes=self.bboxes,

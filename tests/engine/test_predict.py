@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.errors import FileError, ModelError
+from cvtk.errors import FileError, ModelError, OptionError
 
 pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
@@ -21,6 +21,7 @@ from torch import nn
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.predict import (
     Predictor,
+    output_files,
     read_image,
     require_not_read,
     to_result,
@@ -132,12 +133,38 @@ def test_no_result_takes_the_place_of_what_is_read(tmp_path):
     Image.new("RGB", (8, 6)).save(folder / "1.jpg")
     coco = folder / "instances.json"
     coco.write_text('{"images": [{"id": 1, "file_name": "1.jpg"}]}')
-    images, other = list_images(folder / "1.jpg"), tmp_path / "out"
-    require_not_read(other, other / "instances.json", folder, images)
+    images = list_images(folder / "1.jpg")
+
+    def check(output, data, images):
+        file, drawings = output_files(output, images)
+        require_not_read([file, *drawings], data, images)
+
+    check(tmp_path / "out", folder, images)
+    check(tmp_path / "1.jpg", folder / "1.jpg", images)
     with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
-        require_not_read(folder, folder / "instances.json", folder, images)
+        check(folder, folder, images)
+    with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
+        check(folder / "1.jpg", folder / "1.jpg", images)
     with pytest.raises(FileError, match=r"instances\.json is among what is read"):
-        require_not_read(folder, coco, coco, [])
+        check(folder, coco, [])
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(FileError, match=r"1\.jpg is among what is read"):
-        require_not_read(tmp_path / "link", other / "a.json", folder, images)
+        check(tmp_path / "link", folder, images)
+
+
+def test_where_the_results_go(tmp_path):
+    one = ImageSource(tmp_path / "in.jpg", "in.jpg", 1)
+    two = ImageSource(tmp_path / "b.jpg", "b.jpg", 2)
+    found = tmp_path / "found"
+    assert output_files(found, [one, two]) == (
+        found / "instances.json",
+        [found / "in.jpg", found / "b.jpg"],
+    )
+    picture = found / "out.PNG"
+    assert output_files(picture, [one]) == (found / "out.json", [picture])
+    with pytest.raises(
+        OptionError, match=r"out\.PNG is one picture.* 2 images.*folder"
+    ):
+        output_files(picture, [one, two])
+    picture.mkdir(parents=True)
+    assert output_files(picture, [one])[0] == picture / "instances.json"

@@ -22,8 +22,15 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, DataError, FileError, ModelError, one_line
-from cvtk.io import encode_mask, require_free
+from cvtk.errors import (
+    CvtkError,
+    DataError,
+    FileError,
+    ModelError,
+    OptionError,
+    one_line,
+)
+from cvtk.io import IMAGE_SUFFIXES, encode_mask, require_free
 from cvtk.log import logger
 from cvtk.options import InferenceOptions
 from cvtk.recipe.nodes import each_dict
@@ -208,19 +215,19 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     Returns:
         The COCO file.
     """
-    folder = Path(options.output)
-    file = folder / "instances.json"
-    require_free(file, force=options.force)
     images = list_images(options.data)
-    require_not_read(folder, file, options.data, images)
-    for image in images:
-        require_free(folder / image.name, force=options.force)
+    file, drawings = output_files(Path(options.output), images)
+    for output in (file, *drawings):
+        require_free(output, force=options.force)
+    require_not_read([file, *drawings], options.data, images)
     require_readable(images)
 
     def drawn() -> Iterator[Result]:
-        for result in predictor.predict(images, options.batch_size, options.score):
-            result.save_to_img(folder, force=options.force)
-            yield result
+        results = predictor.predict(images, options.batch_size, options.score)
+        for drawing, result in zip(drawings, results, strict=True):
+            shown = result.best(options.top_k)
+            shown.save_to_img(drawing, force=options.force)
+            yield shown
 
     spec = predictor.spec
     count = write_instances(
@@ -237,6 +244,25 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
     return file
 
 
+def output_files(
+    output: Path, images: Sequence[ImageSource]
+) -> tuple[Path, list[Path]]:
+    """The COCO file and the drawing of each image: in a folder, or by the name of the drawing of one image.
+
+    Raises:
+        OptionError: `output` is one picture, and there are several images.
+    """
+    is_picture = output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir()
+    if not is_picture:
+        return output / "instances.json", [output / image.name for image in images]
+    if len(images) > 1:
+        raise OptionError(
+            f"--output {output} is one picture, and there are {len(images)} images.",
+            "Name a folder.",
+        )
+    return output.with_suffix(".json"), [output]
+
+
 def require_readable(images: Sequence[ImageSource]) -> None:
     """Opens every image, so that a damaged one is told before anything is drawn.
 
@@ -250,7 +276,7 @@ def require_readable(images: Sequence[ImageSource]) -> None:
 
 
 def require_not_read(
-    folder: Path, file: Path, data: Any, images: Sequence[ImageSource]
+    outputs: Sequence[Path], data: Any, images: Sequence[ImageSource]
 ) -> None:
     """Checks that no result would take the place of what is read.
 
@@ -260,10 +286,9 @@ def require_not_read(
     inputs = {image.path.resolve() for image in images}
     if isinstance(data, (str, Path)):
         inputs.add(Path(data).resolve())
-    outputs = [file, *(folder / image.name for image in images)]
     for output in outputs:
         if output.resolve() in inputs:
             raise FileError(
                 f"{output} is among what is read, and a result would replace it.",
-                "Choose another --output folder.",
+                "Choose another --output.",
             )
