@@ -11,7 +11,7 @@ A new option is one field here, and the code that acts on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -20,6 +20,9 @@ from cvtk.declare import Checked, Declared, Option, declarations
 
 PathLike: TypeAlias = str | Path
 Task: TypeAlias = Literal["segm", "det"]
+# What follows a training: the steps done, all steps, and the newest losses (after a step) or metrics (after a
+# validation) by name.
+Follower: TypeAlias = Callable[[int, int, Mapping[str, float]], None]
 
 # The architectures of the tutorial, where nobody names one.
 DEFAULT_MODELS: dict[str, str] = {
@@ -255,6 +258,14 @@ class TrainOptions(_Trust, _Device, _Force):
             minimum=1,
             maximum=100_000,
             unset="`epoch` counts",
+        ),
+    ] = None
+    progress: Annotated[
+        Follower | None,
+        Option(
+            kind="library",
+            help="called with the steps done, all steps, and the newest losses or metrics",
+            unset="nothing is called",
         ),
     ] = None
 

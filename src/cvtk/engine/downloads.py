@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cvtk.engine.weights import UntrustedError, load_file
-from cvtk.errors import ModelError, one_line
+from cvtk.errors import ModelError, NetworkError, one_line
 from cvtk.io import atomic_write, is_file
 from cvtk.log import console, logger
 
@@ -108,7 +108,7 @@ def _download(url: str, file: Path, timeout: float) -> None:
     """Writes what lies at an address to a file.
 
     Raises:
-        ModelError: It is not there, not whole, or not what its name says.
+        NetworkError: It is not there, not whole, or not what its name says.
     """
     logger.info(f"Downloads {url}")
     try:
@@ -119,15 +119,15 @@ def _download(url: str, file: Path, timeout: float) -> None:
             expected = int(response.headers.get("Content-Length") or 0)
             received = _copy(response, stream, expected)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ModelError(
+        raise NetworkError(
             f"{url} was not downloaded ({one_line(error)}).", REMEDY
         ) from None
     if expected and received != expected:
         reason = f"it broke off after {received} of {expected} bytes"
-        raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)
+        raise NetworkError(f"{url} was not downloaded ({reason}).", REMEDY)
     if not _sha256(file).startswith(_digest(url)):
         reason = "its content has another hash than its name says"
-        raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)
+        raise NetworkError(f"{url} was not downloaded ({reason}).", REMEDY)
 
 
 def _copy(response: Any, stream: BinaryIO, expected: int) -> int:
