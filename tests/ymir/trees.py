@@ -72,13 +72,20 @@ class Tree:
             path.parent.mkdir(exist_ok=True)
             name = str(path.relative_to(self.inn / "assets"))
             coco["images"].append(
-                {"id": first + number, "file_name": name, "width": size[0], "height": size[1]}
+                {
+                    "id": first + number,
+                    "file_name": name,
+                    "width": size[0],
+                    "height": size[1],
+                }
             )
             boxes = {1: (8 + 4 * number, 8, 24, 24), 0: (10, 40 + number % 4, 60, 14)}
             if number == count - 1:
                 boxes = {}
             for category, (x, y, w, h) in boxes.items():
-                picture.paste((220, 30, 40) if category else (40, 200, 60), (x, y, x + w, y + h))
+                picture.paste(
+                    (220, 30, 40) if category else (40, 200, 60), (x, y, x + w, y + h)
+                )
                 corners = [x, y, x + w, y, x + w, y + h, x, y + h]
                 coco["annotations"].append(
                     {
@@ -94,7 +101,9 @@ class Tree:
             picture.save(path, quality=95)
         self.annotations.write_text(json.dumps(coco))
 
-    def index(self, name: str, numbers: range | list[int], annotated: bool = True) -> None:
+    def index(
+        self, name: str, numbers: range | list[int], annotated: bool = True
+    ) -> None:
         rows = [str(self.image(number)) for number in numbers]
         if annotated:
             rows = [f"{row}\t{self.annotations}" for row in rows]
@@ -132,5 +141,7 @@ class Tree:
 
     def result(self) -> dict[str, Any]:
         """What result.yaml holds."""
-        content: dict[str, Any] = yaml.safe_load((self.out / "models" / "result.yaml").read_text())
+        content: dict[str, Any] = yaml.safe_load(
+            (self.out / "models" / "result.yaml").read_text()
+        )
         return content

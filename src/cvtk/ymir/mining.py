@@ -26,4 +26,4 @@ def uncertainty(result: Result) -> float:
     scores = result.filter(LOWEST_SCORE).scores
     yes = np.clip(scores, 1e-12, 1 - 1e-12)
     no = 1 - yes
-    return float(-(yes * np.log2(yes) + no * np.log2(no)).sum())
+    return float((-yes * np.log2(yes) - no * np.log2(no)).sum())

@@ -83,7 +83,10 @@ def write_stage(
     else:
         content = {"model": stage.pop("files"), **stage}
     with atomic_write(result_file, force=True) as part:
-        part.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        part.write_text(
+            yaml.safe_dump(content, allow_unicode=True, sort_keys=False),
+            encoding="utf-8",
+        )
 
 
 def _read_result(file: Path) -> dict[str, Any]:
@@ -100,10 +103,12 @@ def _with_stage(
     stages = {**result.get("model_stages", {})}
     stages.pop(stage["stage_name"], None)
     stages[stage["stage_name"]] = stage
-    # Later ones come later in the dictionary, so that of equal times the order decides.
-    best = max(enumerate(stages.values()), key=_rank)[1]
+    # Sorting keeps the order of equals, in which the newest comes last.
+    by_time = sorted(stages.values(), key=lambda stage: stage["timestamp"])
+    best = sorted(by_time, key=lambda stage: stage["maskAP"])[-1]
     if len(stages) > MOST_STAGES:
-        oldest = next(name for name in stages if name != best["stage_name"])
+        others = [s["stage_name"] for s in by_time if s is not best]
+        oldest = others[0]
         del stages[oldest]
         shutil.rmtree(models / oldest, ignore_errors=True)
     return {
@@ -112,11 +117,6 @@ def _with_stage(
         "best_stage_name": best["stage_name"],
         "maskAP": best["maskAP"],
     }
-
-
-def _rank(numbered: tuple[int, dict[str, Any]]) -> tuple[float, int, int]:
-    number, stage = numbered
-    return stage["maskAP"], stage["timestamp"], number
 
 
 def validations(task: Task) -> list[dict[str, float]]:
