@@ -58,6 +58,7 @@ SLOW = (
     "test_package.py",
     "test_results.py::test_names_in_any_script",
     "visual/test_curves.py",
+    "ymir/test_executor.py",
     "zoo/test_index.py::test_every_model",
 )
 

@@ -29,7 +29,13 @@ def labels(demo):
 
 
 @pytest.fixture(scope="module")
-def trained(demo, labels, tmp_path_factory):
+def told():
+    """What the function given as `progress` is called with."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(demo, labels, told, tmp_path_factory):
     """A model that was trained for an epoch, and reports also what it is unsure of."""
     folder = tmp_path_factory.mktemp("my model")
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
@@ -48,6 +54,7 @@ def trained(demo, labels, tmp_path_factory):
         lr=0.02,  # so high that no two scores are the same
         weights="none",
         device="cpu",
+        progress=lambda done, steps, values: told.append((done, steps, values)),
     )
     return model
 
@@ -60,6 +67,15 @@ def opened(trained):
 
 def photos(demo):
     return sorted((demo.test.parent / "images").iterdir())
+
+
+def test_progress_is_told_after_each_step(trained, told):
+    assert [(done, steps) for done, steps, _ in told] == [(1, 2), (2, 2)]
+    losses = [values["loss"] for _, _, values in told]
+    table = trained.weights.with_name("früchte 1.train_stats.train.txt")
+    header, row = (line.split("\t") for line in table.read_text("utf-8").splitlines())
+    mean = float(row[header.index("loss")])
+    assert np.mean(losses) == pytest.approx(mean, rel=1e-4)
 
 
 def test_weights_know_their_classes_and_task(opened, trained, labels):

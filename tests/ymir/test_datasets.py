@@ -72,7 +72,10 @@ def test_an_image_that_the_annotations_lack_counts_as_empty(tree, read, messages
     train = COCO(str(task.train))
     assert len(train.imgs) == 3 and len(train.anns) == 2
     assert {(i["width"], i["height"]) for i in train.imgs.values()} == {(96, 64)}
-    assert "1 images are not in the annotations, and count as empty" in messages.text
+    assert (
+        "images that are not in the annotations, and count as empty: 1."
+        in messages.text
+    )
 
 
 def test_objects_of_other_classes_are_left_out(tree, read, messages):
@@ -80,7 +83,7 @@ def test_objects_of_other_classes_are_left_out(tree, read, messages):
     task = read("training")
     prepare(task)
     assert len(COCO(str(task.train)).anns) == 2
-    assert "2 objects are of classes that are not to be learnt" in messages.text
+    assert "objects of classes that are not to be learnt: 2." in messages.text
 
 
 def test_classes_that_nobody_knows(tree, read):

@@ -278,12 +278,10 @@ def test_weights_that_are_not_there(executor, tmp_path):
 
 
 def test_without_env_yaml_there_is_a_line_all_the_same(executor, tmp_path):
-    tree = Tree(tmp_path)
-    tree.write()
-    (tree.inn / "env.yaml").write_text("{")
-    environment = {**os.environ, "DEFAULT_ENV_FILE_PATH": str(tree.inn / "env.yaml")}
+    file = tmp_path / "env.yaml"  # named on the command line
+    file.write_text("{")
     done = subprocess.run(
-        [sys.executable, str(executor)], env=environment, capture_output=True, text=True
+        [sys.executable, str(executor), str(file)], capture_output=True, text=True
     )
     assert done.returncode == 1 and "env.yaml is not YAML" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

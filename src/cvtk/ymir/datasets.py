@@ -173,7 +173,7 @@ def _add(
         )
     if other:
         logger.info(
-            f"{annotated.file}: {other} objects are of classes that are not to be learnt."
+            f"{annotated.file}: objects of classes that are not to be learnt: {other}."
         )
 
 
@@ -195,7 +195,7 @@ def _add_negatives(split: Dataset, paths: list[str], index: Path, assets: Path) 
         split.images.append(Image(len(split.images) + 1, name, width, height))
     if paths:
         logger.info(
-            f"{index}: {len(paths)} images are not in the annotations, and count as empty."
+            f"{index}: images that are not in the annotations, and count as empty: {len(paths)}."
         )
 
 

@@ -22,7 +22,13 @@ from cvtk.errors import CvtkError, stopped_by_user
 from cvtk.log import logger, show_messages
 from cvtk.ymir.datasets import prepare
 from cvtk.ymir.failures import Code, Failure, code_of
-from cvtk.ymir.task import Environment, Task, read_environment, read_task
+from cvtk.ymir.task import (
+    ENV_VARIABLE,
+    Environment,
+    Task,
+    read_environment,
+    read_task,
+)
 
 JOB = "CVTK_YMIR_JOB"  # the environment variable that tells a process which job it does
 FAILURE = "failure.json"
@@ -37,6 +43,8 @@ def run(
 ) -> None:
     """Does what env.yaml asks for; ends the program.
 
+    The platform's env.yaml is found by itself; another one may be named on the command line.
+
     Args:
         train: Trains, and writes the stages.
         mine: Scores the images, and writes the scores.
@@ -48,6 +56,8 @@ def run(
     if job:
         functions = {"training": train, "mining": mine, "infer": infer}
         sys.exit(_work(job, functions[job]))
+    if len(sys.argv) > 1:
+        os.environ[ENV_VARIABLE] = sys.argv[1]
     sys.exit(_watch())
 
 
