@@ -126,6 +126,7 @@ WRONG_TYPES = {
     "set": ["a=1", [3], [None], None],
     "decay_epochs": [3, "16, 22", [1.5], ["a"]],
     "train": ["", " ", None, 3, b"a.json", "a\0b", ["a.json"]],
+    "progress": ["print", 3, []],
 }
 
 
