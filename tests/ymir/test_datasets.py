@@ -65,6 +65,19 @@ def test_an_image_is_known_by_the_last_part_of_its_name_too(tree, read):
     require_images(read_coco(task.train))
 
 
+def test_images_of_the_same_name_in_two_folders_stay_apart(tree, read):
+    first, other = tree.image(0), tree.inn / "assets" / "other" / tree.image(0).name
+    other.parent.mkdir()
+    other.write_bytes(tree.image(3).read_bytes())
+    rows = [f"{image}\t{tree.annotations}\n" for image in (other, tree.image(2))]
+    (tree.inn / "train-index.tsv").write_text("".join(rows))
+    task = read("training")
+    prepare(task)
+    train = COCO(str(task.train))
+    assert first.is_file() and len(train.imgs) == 2
+    assert len(train.anns) == 2, "those of the first are not taken for the other's"
+
+
 def test_an_image_that_the_annotations_lack_counts_as_empty(tree, read, messages):
     change(tree, lambda coco: coco["images"].pop(2))
     task = read("training")

@@ -10,7 +10,7 @@ from cvtk import data
 from cvtk.data.images import image_size, in_parallel, probe
 from cvtk.data.types import Annotation, Category, Dataset, Id, Image
 from cvtk.errors import CvtkError
-from cvtk.io import read_text
+from cvtk.io import is_file, read_text
 from cvtk.log import logger
 from cvtk.ymir.failures import Code, Failure
 from cvtk.ymir.task import Task
@@ -38,8 +38,8 @@ def prepare(task: Task) -> None:
         ("val_index_file", task.valid),
     ):
         rows = read_index(places[key], places["root_dir"])
-        dataset = read_split(rows, places[key], places["assets_dir"], task.class_names)
         require_images([row[0] for row in rows], places[key])
+        dataset = read_split(rows, places[key], places["assets_dir"], task.class_names)
         data.write(dataset, file, force=True)
 
 
@@ -126,13 +126,14 @@ def _named(
 ) -> dict[Id, str]:
     """The path of each image of a COCO file that an index names; they are waited for no longer.
 
-    A file name is relative to the folder of images; where nothing lies there, its last part is enough.
+    A file name is relative to the folder of images. Where nothing lies there, its last part is enough, for the
+    platform gives each image a name of its own.
     """
     by_name = {Path(path).name: path for path in waiting}
     found = {}
     for image in images:
         path = os.path.normpath(assets / image.file_name)
-        if path not in waiting:
+        if path not in waiting and not is_file(Path(path)):
             path = by_name.get(Path(image.file_name).name, "")
         if path in waiting:
             found[image.id] = waiting.pop(path)

@@ -138,9 +138,9 @@ def read_environment() -> Environment:
         given = content.get(part) or {}
         if not isinstance(given, dict):
             raise Failure(Code.CONFIGURATION, f"{file}: {part} holds no names.")
-        folder = Path(str(given.get("root_dir") or root))
+        folder = _absolute(given.get("root_dir") or root)
         usual = {name: folder / place for name, place in names.items()}
-        stated = {name: Path(str(given[name])) for name in names if given.get(name)}
+        stated = {name: _absolute(given[name]) for name in names if given.get(name)}
         places[part] = {"root_dir": folder, **usual, **stated}
     places["output"]["work_dir"] = places["output"]["root_dir"] / "tmp"
     jobs = [job for flag, job in JOBS.items() if is_true(content.get(flag))]
@@ -202,6 +202,11 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Failure(Code.CONFIGURATION, f"{file} holds no names and values.")
     return content
+
+
+def _absolute(path: object) -> Path:
+    """A complete path without `..`; links are not followed."""
+    return Path(os.path.abspath(str(path)))
 
 
 def _numbers(version: object, file: Path) -> tuple[int, ...]:
