@@ -206,7 +206,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 def _absolute(path: object) -> Path:
     """A complete path without `..`; links are not followed."""
-    return Path(os.path.abspath(str(path)))
+    return Path(os.path.normpath(Path(str(path)).absolute()))
 
 
 def _numbers(version: object, file: Path) -> tuple[int, ...]:
