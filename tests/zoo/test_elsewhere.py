@@ -70,7 +70,14 @@ def test_ap_and_size_decide_where_the_architecture_is_elsewhere_alone(installed)
             "e2e_mask_rcnn_R_50_C4_1x",
             "is called mask-rcnn_r50-caffe-c4_1x_coco here. No checkpoint is published",
         ),
-        ("Pose2Seg", "Pose2Seg is not here: it finds people by their poses, which no"),
+        (
+            "ResNet50_vd_ssld",
+            'it is a backbone; cvtk.mask_rcnn(backbone="resnet50_vd")',
+        ),
+        (
+            "Pose2Seg",
+            "Pose2Seg is no model of the catalogue: it finds people by their poses",
+        ),
     ],
 )
 def test_the_answer_says_what_is_here_and_what_is_not(installed, name, said):

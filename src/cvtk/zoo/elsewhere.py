@@ -46,6 +46,11 @@ def _paddle_vd(name: str, near: str, backbone: str) -> Elsewhere:
     return Elsewhere(name, "PaddleX", (near,), differs)
 
 
+def _paddle_backbone(name: str, backbone: str) -> Elsewhere:
+    differs = f'it is a backbone; cvtk.mask_rcnn(backbone="{backbone}") builds Mask R-CNN with it'
+    return Elsewhere(name, "PaddleX", differs=differs)
+
+
 def _detectron(name: str, near: str) -> Elsewhere:
     return Elsewhere(name, "maskrcnn-benchmark", (near,))
 
@@ -84,6 +89,14 @@ MODELS = (
         ("cascade-mask-rcnn_r50-rsb-pre_fpn_1x_coco",),
         "it has a -vd backbone with SSLD weights",
     ),
+    Elsewhere(
+        "paddlex.det.MaskRCNN",
+        "PaddleX",
+        differs="cvtk.mask_rcnn builds Mask R-CNN from the same parameters",
+    ),
+    _paddle_backbone("ResNet50_vd", "resnet50_vd"),
+    _paddle_backbone("ResNet50_vd_ssld", "resnet50_vd"),
+    _paddle_backbone("ResNet101_vd", "resnet101_vd"),
     Elsewhere("yolact_base", "YOLACT", ("yolact_r101_1xb8-55e_coco",)),
     Elsewhere("yolact_resnet50", "YOLACT", ("yolact_r50_1xb8-55e_coco",)),
     Elsewhere(
@@ -195,7 +208,7 @@ def answer(model: Elsewhere) -> str:
             f" about {model.params:.0f} M parameters). Nearest in mask AP and size: {names}."
         )
     if not names:
-        return f"{model.name} is not here: {model.differs}."
+        return f"{model.name} is no model of the catalogue: {model.differs}."
     if not model.differs:
         text = f"{model.name} of {model.toolbox} is called {names} here."
         if entries[0].weights_url is None:
