@@ -16,7 +16,7 @@ pytest.importorskip("mmengine", reason="needs MMEngine")
 import torch
 
 from cvtk.engine.downloads import cache_name, fetched
-from cvtk.errors import ModelError
+from cvtk.errors import ModelError, NetworkError
 
 
 def weights(value):
@@ -33,7 +33,7 @@ def hashed(content):
 
 def refused(url, match, **options):
     """Nothing is left of a download that fails, and one line tells the address and what to do."""
-    with pytest.raises(ModelError, match=match) as error:
+    with pytest.raises(NetworkError, match=match) as error:
         fetched(url, **options)
     text = str(error.value)
     assert url in text and "\n" not in text
