@@ -121,7 +121,8 @@ def test_the_metrics_of_a_stage_are_those_of_its_weights(trained, tmp_path, exec
 def test_progress_follows_the_training_and_never_goes_back(trained):
     _, shown, _ = trained
     assert shown == sorted(shown)
-    assert {0.0, 1.0} <= set(shown) and len(set(shown)) >= 5
+    assert {0.0, 1.0} <= set(shown)
+    assert any(0.02 < progress < 0.97 for progress in shown)
 
 
 @pytest.mark.train
@@ -139,14 +140,13 @@ def test_tensorboard_has_a_value_for_each_step_and_each_validation(trained):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("version", ["1.0.0", "2.1.0"])
-def test_mining_and_inference_in_one_task(trained, executor, tmp_path, version):
+def test_mining_and_inference_in_one_task(trained, executor, tmp_path):
     tree = Tree(tmp_path)
     tree.add_images(3)
     tree.index("candidate", [2, 0, 1], annotated=False)
     (tree.inn / "models").rmdir()
     (tree.inn / "models").symlink_to(trained[0].out / "models")
-    tree.env |= {"run_mining": True, "run_infer": True, "protocol_version": version}
+    tree.env |= {"run_mining": True, "run_infer": True, "protocol_version": "1.0.0"}
     files = [f"best/{name}" for name in ("label.txt", "model.py", "model.pth")]
     tree.config |= {"model_params_path": files, "score": 0.001, "top_k": 4}
     tree.run(executor)
