@@ -21,7 +21,7 @@ def keypoints_of(annotation: Annotation) -> NDArray[np.float64] | None:
         (K, 3): x and y in pixels, and 0 (missing), 1 (occluded) or 2 (visible); None where there are none, or
         something else stands in their place.
     """
-    values = _extra(annotation, "keypoints")
+    values = field_of(annotation, "keypoints")
     if not isinstance(values, list) or not values or len(values) % 3:
         return None
     if not all(type(value) in (int, float) for value in values):
@@ -32,7 +32,7 @@ def keypoints_of(annotation: Annotation) -> NDArray[np.float64] | None:
 
 def names_of(category: Category) -> list[str]:
     """The names of the keypoints of a class, in their order; empty where it has none."""
-    names = _extra(category, "keypoints")
+    names = field_of(category, "keypoints")
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
@@ -62,7 +62,7 @@ def limbs_of(category: Category) -> list[tuple[int, int]]:
     Returns:
         Empty where the class has no skeleton, or something else stands in its place.
     """
-    pairs = _extra(category, "skeleton")
+    pairs = field_of(category, "skeleton")
     if not isinstance(pairs, list):
         return []
     return [(pair[0] - 1, pair[1] - 1) for pair in pairs if _is_limb(pair)]
@@ -73,8 +73,8 @@ def _is_limb(pair: Any) -> bool:
     return is_pair and all(type(number) is int and number > 0 for number in pair)
 
 
-def _extra(item: Annotation | Category, name: str) -> Any:
-    """A field that our types do not know; None where there is none."""
+def field_of(item: Annotation | Category, name: str) -> Any:
+    """A field that our types do not know, such as `keypoints`; None where there is none."""
     if item.extra is UNSET or name not in item.extra:
         return None
     return msgspec.json.decode(item.extra[name])
