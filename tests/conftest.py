@@ -63,6 +63,7 @@ SLOW = (
     "test_results.py::test_names_in_any_script",
     "visual/test_class_curves.py",
     "visual/test_curves.py",
+    "ymir/test_executor.py",
     "zoo/test_index.py::test_every_model",
 )
 

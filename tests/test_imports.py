@@ -33,7 +33,7 @@ LAYERS = (
     {"zoo", "metrics", "results"},
     {"analysis", "measure", "recipe"},
     {"engine", "scripts"},
-    {"model", "demo", "doctor"},
+    {"model", "demo", "doctor", "ymir"},
     {"cli"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -29,7 +29,13 @@ def labels(demo):
 
 
 @pytest.fixture(scope="module")
-def trained(demo, labels, tmp_path_factory):
+def told():
+    """What the function given as `progress` is called with."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(demo, labels, told, tmp_path_factory):
     """A model that was trained for an epoch, and reports also what it is unsure of."""
     folder = tmp_path_factory.mktemp("my model")
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
@@ -48,6 +54,7 @@ def trained(demo, labels, tmp_path_factory):
         lr=0.02,  # so high that no two scores are the same
         weights="none",
         device="cpu",
+        progress=lambda done, steps, values: told.append((done, steps, values)),
     )
     return model
 
@@ -60,6 +67,15 @@ def opened(trained):
 
 def photos(demo):
     return sorted((demo.test.parent / "images").iterdir())
+
+
+def test_progress_is_told_after_each_step(trained, told):
+    assert [(done, steps) for done, steps, _ in told] == [(1, 2), (2, 2)]
+    losses = [values["loss"] for _, _, values in told]
+    table = trained.weights.with_name("früchte 1.train_stats.train.txt")
+    header, row = (line.split("\t") for line in table.read_text("utf-8").splitlines())
+    mean = float(row[header.index("loss")])
+    assert np.mean(losses) == pytest.approx(mean, rel=1e-4)
 
 
 def test_weights_know_their_classes_and_task(opened, trained, labels):
@@ -147,6 +163,22 @@ def test_instances_load_in_pycocotools_and_as_results(opened, demo, tmp_path, la
     with pytest.raises(FileError, match="exists"):
         opened.predict_to_files(demo.test, output=output)
     opened.predict_to_files(demo.test, output=output, force=True)
+
+
+def test_one_image_is_drawn_to_a_file_with_its_best_objects(opened, demo, tmp_path):
+    output = tmp_path / "found" / "out.png"
+    file = opened.predict_to_files(photos(demo)[0], output=output, score=0, top_k=2)
+    assert file == tmp_path / "found" / "out.json"
+    (all_found,) = opened.predict(photos(demo)[0], score=0)
+    (best,) = opened.predict(photos(demo)[0], score=0, top_k=2)
+    assert len(best) == 2 < len(all_found)
+    assert sorted(best.scores) == sorted(all_found.scores)[-2:]
+    written = json.loads(file.read_text())["annotations"]
+    assert [item["score"] for item in written] == best.scores.tolist()
+    with Image.open(output) as drawn:
+        assert drawn.size == (128, 96)
+    with pytest.raises(OptionError, match="is one picture, and there are 3 images"):
+        opened.predict_to_files(demo.test, output=tmp_path / "a.png")
 
 
 def test_a_drawn_image_shows_what_was_found(opened, demo, tmp_path):

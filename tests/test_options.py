@@ -74,8 +74,10 @@ RANGES = {
     (InferenceOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
     (PredictOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (PredictOptions, "batch_size"): (0, 1, 4096, 4097),
+    (PredictOptions, "top_k"): (0, 1, 100_000, 100_001),
     (InferenceOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (InferenceOptions, "batch_size"): (0, 1, 4096, 4097),
+    (InferenceOptions, "top_k"): (0, 1, 100_000, 100_001),
 }
 
 
@@ -131,6 +133,7 @@ WRONG_TYPES = {
     "set": ["a=1", [3], [None], None],
     "decay_epochs": [3, "16, 22", [1.5], ["a"]],
     "train": ["", " ", None, 3, b"a.json", "a\0b", ["a.json"]],
+    "progress": ["print", 3, []],
 }
 
 

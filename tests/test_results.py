@@ -89,6 +89,13 @@ def test_indexing_and_filter(result):
         result[2]
 
 
+def test_the_best_keep_their_order(result):
+    weak_first = result[::-1]
+    assert weak_first.best(1).scores.tolist() == [0.9]
+    assert weak_first.best(2).scores.tolist() == [0.4, 0.9]
+    assert weak_first.best(None).scores.tolist() == [0.4, 0.9]
+
+
 def test_empty(result):
     none = Result.empty(result.path, 6, 8, CLASSES, IDS)
     assert (len(none), none.masks, none.to_coco()) == (0, [], [])

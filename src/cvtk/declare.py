@@ -128,9 +128,9 @@ class Declared:
 
     @property
     def base(self) -> Any:
-        """The type by which a value is read: bool, int, float, str, `Path`, `Sequence` or `Literal`."""
+        """The type by which a value is read: `Path`, a number, a text, `Sequence`, `Literal` or `Callable`."""
         kinds = [typing.get_origin(kind) or kind for kind in _members(self.type)]
-        for kind in (Path, bool, int, float, Sequence, Literal, str):
+        for kind in (Path, bool, int, float, Sequence, Literal, str, Callable):
             if kind in kinds:
                 return kind
         raise TypeError(f"{self.name}: no values are read as {self.type}")
@@ -145,6 +145,8 @@ class Declared:
             return " or ".join(map(repr, typing.get_args(self.type)))
         if self.base is bool:
             return "True or False"
+        if self.base is Callable:
+            return "a function"
         if self.base is Path:
             return "a path"
         number = "a number" if self.base is float else "a whole number"
@@ -182,6 +184,8 @@ class Declared:
             return _require(value, value in typing.get_args(self.type))
         if base is bool:
             return _require(value, isinstance(value, bool))
+        if base is Callable:
+            return _require(value, callable(value))
         if base is str:
             return self._text(value)
         return self._number(value, int if base is int else float)

@@ -40,6 +40,14 @@ class ModelError(CvtkError):
     """An unknown architecture, or weights that do not fit."""
 
 
+class LossError(ModelError):
+    """A training whose loss is not a number any more."""
+
+
+class NetworkError(ModelError):
+    """Weights that could not be downloaded."""
+
+
 class OptionError(CvtkError):
     """An option, or a combination of options, that cannot be used."""
 

@@ -150,9 +150,11 @@ class Model:
         inputs = find_inputs(options.data)
         images = frames_of(inputs) if isinstance(inputs, Video) else inputs
         predictor = self._predictor(options.device)
-        yield from predictor.predict(
+        results = predictor.predict(
             images, options.batch_size, options.score, predictor.tiling(options)
         )
+        for result in results:
+            yield result.best(options.top_k)
 
     @takes(InferenceOptions)
     def predict_to_files(self, options: InferenceOptions) -> Path:

@@ -153,6 +153,11 @@ class Result:
         """The objects of at least this score (0 to 1)."""
         return self[self.scores >= score]
 
+    def best(self, count: int | None) -> Result:
+        """The objects with the highest scores, at most `count` (None: all), in the order that they have here."""
+        strongest_first = np.argsort(-self.scores, kind="stable")
+        return self[np.sort(strongest_first[:count])]
+
     @property
     def names(self) -> list[str]:
         """The class name of each object."""

@@ -42,10 +42,16 @@ def test_json_of_a_search_and_of_one_model():
     assert json.loads(run("info", "solov2_r50_fpn_1x_coco", "--json"))["epochs"] == 12
 
 
-def test_a_model_of_paddle_is_answered_with_near_ones():
+def test_a_model_of_another_toolbox_is_answered_with_near_ones_or_a_plain_no():
     text = run("Mask-RT-DETR-L")
-    assert "Mask-RT-DETR-L exists only in Paddle (mask AP 45.7" in text
+    assert "Mask-RT-DETR-L exists only in PaddleX (mask AP 45.7" in text
     assert len(text.splitlines()) >= 5
+    text = run("e2e_mask_rcnn_R_50_FPN_1x")
+    assert "is called mask-rcnn_r50-caffe_fpn_1x_coco here" in text
+    assert text.splitlines()[-1].startswith("mask-rcnn_r50-caffe_fpn_1x_coco ")
+    assert "Pose2Seg is no model of the catalogue" in run("Pose2Seg", code=1)
+    found = CliRunner().invoke(main, ["models", "YOLACT++", "--json"])
+    assert json.loads(found.stdout)[0]["name"] == "yolact_r101_1xb8-55e_coco"
 
 
 def test_nothing_found_is_an_error_with_a_way_out():

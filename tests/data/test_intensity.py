@@ -66,5 +66,5 @@ def test_images_of_8_bits_stay_as_they_are(tmp_path):
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(OptionError, match="--intensity cannot be 'auto'"):
+    with pytest.raises(OptionError, match="intensity cannot be 'auto'"):
         TrainOptions("a.json", output_weights="a.pth", intensity="auto")

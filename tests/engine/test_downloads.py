@@ -18,7 +18,7 @@ import torch
 
 from cvtk.engine import downloads
 from cvtk.engine.downloads import cache_name, fetched
-from cvtk.errors import ModelError
+from cvtk.errors import ModelError, NetworkError
 
 
 def weights(value):
@@ -35,7 +35,7 @@ def hashed(content):
 
 def refused(url, match, **options):
     """Nothing is left of a download that fails, and one line tells the address and what to do."""
-    with pytest.raises(ModelError, match=match) as error:
+    with pytest.raises(NetworkError, match=match) as error:
         fetched(url, **options)
     text = str(error.value)
     assert url in text and "\n" not in text

@@ -30,7 +30,7 @@ from cvtk.engine.hooks import (
     StatsHook,
     ValidateFirstHook,
 )
-from cvtk.errors import ModelError
+from cvtk.errors import LossError
 from cvtk.recipe.workers import start_worker
 
 
@@ -152,7 +152,7 @@ def test_without_a_gpu_it_says_once_how_long_an_epoch_takes(
 def test_a_loss_that_is_no_number_ends_the_training(loss, runner):
     hook = GuardHook()
     hook.after_train_iter(runner(4), 3, outputs={"loss": torch.tensor(1.5)})
-    with pytest.raises(ModelError, match=r"not a number.*lower --lr"):
+    with pytest.raises(LossError, match=r"not a number.*lower --lr"):
         hook.after_train_iter(runner(4), 3, outputs={"loss": torch.tensor(loss)})
 
 

@@ -29,7 +29,7 @@ GIVEN = {
     " batch_size 3 num_workers 1 lr 0.01 image_size 64 weights none seed 7 device cpu early_stop 3 accumulate 2",
     "evaluate": "label l.txt data a.json model_weights w.pth output out device cpu",
     "inference": "label l.txt data a.json model_weights w.pth output out score 0.5"
-    " batch_size 2 device cpu",
+    " batch_size 2 top_k 3 device cpu",
 }
 REQUIRED = {
     "train": {"label", "train", "output_weights"},
@@ -38,9 +38,11 @@ REQUIRED = {
 }
 # What the vanilla script says that it leaves out.
 LEFT_OUT = {
-    "train": {"aim", "tensorboard", "print_config", "trust_weights", "intensity"},
+    "train": {"aim", "tensorboard", "print_config", "trust_weights"},
     "evaluate": {"trust_weights", "tile", "overlap"},
-    "inference": {"trust_weights", "batch_size", "resume", "tile", "overlap", "draw"},
+    "inference": {
+        *("trust_weights", "batch_size", "resume", "tile", "overlap", "draw", "top_k"),
+    },
 }
 
 

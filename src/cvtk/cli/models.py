@@ -17,7 +17,7 @@ Examples:
   cvtk models "mask rcnn" --max-memory 8 --batch-size 2
   cvtk models --task det --max-params 20
   cvtk models info rtmdet-ins_tiny
-  cvtk models Mask-RT-DETR-L         (a model of Paddle: shows what comes near)"""
+  cvtk models Mask-RT-DETR-L         (a model of another toolbox: shows what comes near)"""
 )
 @click.argument("query", nargs=-1)
 @click.option(
@@ -75,18 +75,15 @@ def command(
         _show_one(" ".join(query[1:]), task, as_json)
         return
     text = " ".join(query)
-    paddle = zoo.paddle_model(text)
-    if paddle is not None:
-        click.echo(
-            f"{paddle.name} exists only in Paddle (mask AP {paddle.mask_ap}, weights {paddle.size_mb:g} MB,"
-            f" about {paddle.params:.0f} M parameters).\nNearest to it in mask AP and size, here:\n",
-            err=as_json,
-        )
-        found = zoo.equivalents(paddle)
-    else:
+    foreign = zoo.elsewhere(text)
+    if foreign is None:
         found = zoo.search(text, task, family, max_params, max_memory, batch_size)
+    else:
+        found = zoo.nearest(foreign)
     if not found:
-        raise _nothing_found(text)
+        raise ModelError(zoo.answer(foreign)) if foreign else _nothing_found(text)
+    if foreign is not None:
+        click.echo(f"{zoo.answer(foreign)}\n", err=as_json)
     if as_json:
         click.echo(json.dumps([e.to_dict() for e in found], indent=2))
         return

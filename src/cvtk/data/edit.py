@@ -10,6 +10,7 @@ import msgspec
 
 from cvtk.data.coco import read, write
 from cvtk.data.images import resolve
+from cvtk.data.keypoints import require_same_keypoints
 from cvtk.data.relocate import relocate_dataset, relocate_images, require_other
 from cvtk.data.types import Category, Dataset, Id, Image, Source
 from cvtk.errors import DataError, did_you_mean
@@ -61,7 +62,9 @@ class _Combination:
         categories: dict[Id, Id] = {}
         for category in dataset.categories:
             new = msgspec.structs.replace(category, id=len(self.classes) + 1)
-            categories[category.id] = self.classes.setdefault(category.name, new).id
+            known = self.classes.setdefault(category.name, new)
+            require_same_keypoints(known, category, dataset.file)
+            categories[category.id] = known.id
         self.result.categories = list(self.classes.values())
         images = {image.id: self._add_image(image, dataset) for image in dataset.images}
         if len(images) < len(dataset.images) or len(categories) < len(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.images import read_image, resolve, write_image
+from cvtk.data.keypoints import keypoints_of, limbs_of
 from cvtk.data.masks import to_bitmap
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
@@ -56,7 +57,7 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         boxes.append(np.clip(annotation.box or [], -(10**6), 10**6).tolist())
         labels.append(index)
         texts.append(name + (" (crowd)" if annotation.is_crowd else ""))
-    return draw_objects(
+    picture = draw_objects(
         pixels,
         bboxes=np.array(boxes).reshape(-1, 4),
         labels=np.array(labels, int),
@@ -64,6 +65,24 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
         masks=_Bitmaps(shown, width, height),
         class_names=[category.name for category in dataset.categories],
     )
+    _draw_skeletons(picture, dataset, annotations)
+    return picture
+
+
+def _draw_skeletons(
+    picture: Any, dataset: Dataset, annotations: list[Annotation]
+) -> None:
+    """Draws the keypoints of those objects that have any, each in the colour of its class."""
+    from cvtk.visual.overlays import class_colour
+    from cvtk.visual.skeletons import draw_skeleton
+
+    order = {category.id: k for k, category in enumerate(dataset.categories)}
+    for annotation in annotations:
+        points = keypoints_of(annotation)
+        index = order.get(annotation.category_id)
+        if points is not None and index is not None:
+            limbs = limbs_of(dataset.categories[index])
+            draw_skeleton(picture, points, limbs, class_colour(index))
 
 
 class _Bitmaps(Sequence[NDArray[np.uint8]]):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cvtk.engine.weights import UntrustedError, load_file
-from cvtk.errors import ModelError, one_line
+from cvtk.errors import ModelError, NetworkError, one_line
 from cvtk.io import atomic_write, is_file
 from cvtk.log import console, logger
 
@@ -120,7 +120,7 @@ def _download(url: str, file: Path, timeout: float, window: float) -> None:
     """Writes what lies at an address to a file.
 
     Raises:
-        ModelError: It is not there, not whole, or not what its name says.
+        NetworkError: It is not there, not whole, or not what its name says.
     """
     logger.info(f"Downloads {url}")
     arrived: Arrived = queue.Queue(maxsize=16)
@@ -130,15 +130,15 @@ def _download(url: str, file: Path, timeout: float, window: float) -> None:
     try:
         expected, received = _write(_in_time(arrived, window), file)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ModelError(
+        raise NetworkError(
             f"{url} was not downloaded ({one_line(error)}).", REMEDY
         ) from None
     if expected and received != expected:
         reason = f"it broke off after {received} of {expected} bytes"
-        raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)
+        raise NetworkError(f"{url} was not downloaded ({reason}).", REMEDY)
     if not _sha256(file).startswith(_digest(url)):
         reason = "its content has another hash than its name says"
-        raise ModelError(f"{url} was not downloaded ({reason}).", REMEDY)
+        raise NetworkError(f"{url} was not downloaded ({reason}).", REMEDY)
 
 
 def _receive(url: str, timeout: float, arrived: Arrived) -> None:

@@ -12,7 +12,7 @@ from mmengine import dist
 from mmengine.hooks import EarlyStoppingHook, Hook
 
 from cvtk.engine.workspace import find_noted
-from cvtk.errors import ModelError
+from cvtk.errors import LossError
 from cvtk.log import console, logger
 from cvtk.recipe.workers import tie_workers
 from cvtk.visual.class_curves import class_scalars
@@ -118,10 +118,10 @@ class GuardHook(Hook):  # type: ignore[misc]
         """Looks at the loss.
 
         Raises:
-            ModelError: It is not a number.
+            LossError: It is not a number.
         """
         if not math.isfinite(outputs["loss"]):
-            raise ModelError(
+            raise LossError(
                 "The loss is not a number any more.",
                 "Try a lower --lr, or --weights coco.",
             )

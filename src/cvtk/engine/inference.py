@@ -24,8 +24,8 @@ from cvtk.engine.journal import (
 )
 from cvtk.engine.predict import Predictor
 from cvtk.engine.progress import Progress
-from cvtk.errors import CvtkError, DataError, FileError
-from cvtk.io import require_free
+from cvtk.errors import CvtkError, DataError, FileError, OptionError
+from cvtk.io import IMAGE_SUFFIXES, require_free
 from cvtk.log import logger
 from cvtk.options import InferenceOptions
 from cvtk.results import Result, found_in
@@ -50,19 +50,16 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
         DataError: Images could not be read; the others are complete.
         FileError: A result would replace a file.
     """
-    folder = Path(options.output)
-    file = folder / "instances.json"
+    inputs = find_inputs(options.data)
+    file, outputs = output_files(Path(options.output), inputs)
     if options.resume and not options.force and file.is_file():
         logger.info(f"{file} is complete: there is nothing to resume.")
         return file
     if not (options.resume or options.force):
-        require_not_stopped(folder)
-    inputs = find_inputs(options.data)
+        require_not_stopped(file.parent)
     if isinstance(inputs, Video):
-        outputs = [folder / f"{inputs.path.stem}.mp4"]
         read = {inputs.path}
     else:
-        outputs = [folder / image.name for image in inputs]
         read = {image.path for image in inputs if image.pixels is None}
     video = outputs[0]
     if options.draw == "no":
@@ -77,13 +74,35 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
             f"Scores to cut at, chosen on {chosen.file}: {chosen.words()}."
             " --score X takes one for all."
         )
-    run = _Run(predictor, options)
+    run = _Run(predictor, options, file.parent)
     with closing(run.journal):
         if isinstance(inputs, Video):
             run.predict_video(inputs, video)
         else:
             run.predict_images(inputs)
         return run.finish(file)
+
+
+def output_files(
+    output: Path, inputs: Video | Sequence[ImageSource]
+) -> tuple[Path, list[Path]]:
+    """The COCO file and the drawings: in a folder, or by the name of the drawing of one image.
+
+    Raises:
+        OptionError: `output` is one picture, and there are several images.
+    """
+    file = output / "instances.json"
+    is_picture = output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir()
+    if isinstance(inputs, Video):
+        return file, [output / f"{inputs.path.stem}.mp4"]
+    if not is_picture:
+        return file, [output / image.name for image in inputs]
+    if len(inputs) > 1:
+        raise OptionError(
+            f"--output {output} is one picture, and there are {len(inputs)} images.",
+            "Name a folder.",
+        )
+    return output.with_suffix(".json"), [output]
 
 
 def require_not_read(
@@ -106,7 +125,7 @@ def require_not_read(
         if output.resolve() in inputs:
             raise FileError(
                 f"{output} is among what is read, and a result would replace it.",
-                "Choose another --output folder.",
+                "Choose another --output.",
             )
 
 
@@ -117,7 +136,9 @@ class _Run:
         journal: What was found so far.
     """
 
-    def __init__(self, predictor: Predictor, options: InferenceOptions) -> None:
+    def __init__(
+        self, predictor: Predictor, options: InferenceOptions, folder: Path
+    ) -> None:
         self._predictor = predictor
         self._options = options
         self._broken: list[ImageSource] = []
@@ -129,11 +150,12 @@ class _Run:
         depends_on = {
             "weights": fingerprint(spec.weights),
             "score": predictor.least_scores(options.score),
+            "top_k": options.top_k,
             "draw": options.draw,
             "tile": self._tiling and self._tiling.size,
             "overlap": self._tiling and self._tiling.overlap,
         }
-        self.journal = Journal(Path(options.output), depends_on)
+        self.journal = Journal(folder, depends_on)
 
     def predict_images(self, images: Sequence[ImageSource]) -> None:
         """Predicts all images that are not done yet, and draws each."""
@@ -187,7 +209,8 @@ class _Run:
             images, options.batch_size, options.score, self._tiling, self._report
         )
         for picture, result in stream:
-            yield picture.source, picture.pixels, result
+            best = result.best(options.top_k)
+            yield picture.source, picture.pixels, best
 
     def _report(self, image: ImageSource, error: CvtkError) -> None:
         """Says that an image cannot be read, and goes on."""

@@ -147,6 +147,8 @@ def run(
     import torch
     from mmengine import dist
 
+    from cvtk.engine.follow import FollowHook
+
     cfg, data = None, None
     load = functools.partial(load_named, trust=options.trust_weights)
     with quiet_libraries(), checked_loading(load):
@@ -160,6 +162,8 @@ def run(
         cfg = shared[0]
         with choices_named(options):
             runner = build_runner(cfg, device)
+            if options.progress is not None:
+                runner.register_hook(FollowHook(options.progress))
             try:
                 runner.train()
             finally:  # it holds for the whole process, and was set for the training alone

@@ -18,13 +18,14 @@ from cvtk.options.prediction import (
     TrainedModel,
 )
 from cvtk.options.shared import Images, PathLike, Task
-from cvtk.options.training import AIM, NewModel, TrainOptions
+from cvtk.options.training import AIM, Follower, NewModel, TrainOptions
 
 __all__ = [
     "AIM",
     "COMMANDS",
     "DEFAULT_MODELS",
     "EvaluateOptions",
+    "Follower",
     "Images",
     "InferenceOptions",
     "NewModel",

@@ -63,6 +63,16 @@ class PredictOptions(_Tiles, _Device):
             help="images or tiles at once", minimum=1, maximum=4096, in_vanilla=False
         ),
     ] = 1
+    top_k: Annotated[
+        int | None,
+        Option(
+            help="most objects per image",
+            minimum=1,
+            maximum=100_000,
+            unset="all",
+            in_vanilla=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

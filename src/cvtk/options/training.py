@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from cvtk.declare import Checked, Option
 from cvtk.options.shared import PathLike, _Device, _Force, _Trust
+
+# What follows a training: the steps done, all steps, and the newest losses (after a step) or metrics (after a
+# validation) by name.
+Follower: TypeAlias = Callable[[int, int, Mapping[str, float]], None]
 
 # How it is written what a score is chosen for.
 AIM = re.compile(r"f1|count|(recall|precision)=(0?\.\d+|1(\.0+)?)")
@@ -117,7 +121,10 @@ class TrainOptions(_Trust, _Device, _Force):
     ] = 1
     intensity: Annotated[
         Literal["depth", "range", "percentiles"],
-        Option(help="how more than 8 bits are scaled to 8", in_vanilla=False),
+        Option(
+            kind="setting",
+            help='more than 8 bits are scaled by "depth", "range" or "percentiles"',
+        ),
     ] = "depth"
     tensorboard: Annotated[
         bool,
@@ -217,6 +224,14 @@ class TrainOptions(_Trust, _Device, _Force):
             minimum=1,
             maximum=100_000,
             unset="`epoch` counts",
+        ),
+    ] = None
+    progress: Annotated[
+        Follower | None,
+        Option(
+            kind="library",
+            help="called with the steps done, all steps, and the newest losses or metrics",
+            unset="nothing is called",
         ),
     ] = None
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from cvtk.zoo.cache import cache_folder
+from cvtk.zoo.elsewhere import Elsewhere, answer, elsewhere, nearest
 from cvtk.zoo.find import TASK_WORDS, find, search
 from cvtk.zoo.index import Entry, catalogue
-from cvtk.zoo.paddle import PaddleModel, equivalents, paddle_model
 
 __all__ = [
     "TASK_WORDS",
+    "Elsewhere",
     "Entry",
-    "PaddleModel",
+    "answer",
     "cache_folder",
     "catalogue",
-    "equivalents",
+    "elsewhere",
     "find",
-    "paddle_model",
+    "nearest",
     "search",
 ]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cvtk.errors import InstallError, ModelError, did_you_mean, one_line
 from cvtk.io import is_file, read_bytes
+from cvtk.zoo.elsewhere import answer, elsewhere
 from cvtk.zoo.index import Entry, all_entries, catalogue
-from cvtk.zoo.paddle import equivalents, paddle_model
 
 TASK_WORDS = {"segm": "instance segmentation", "det": "object detection"}
 
@@ -63,6 +63,9 @@ def find(model: str, task: str | None = None) -> Entry:
         exact = [e for e in entries if letters in map(_letters, _names(e))]
     if exact:
         return _for_task(exact, task, model)
+    foreign = elsewhere(model)
+    if foreign is not None:
+        raise ModelError(f"There is no model {model!r}.", answer(foreign))
     possible = [e for e in entries if e.task != "other" and task in (None, e.task)]
     sharing = [e for e in possible if any(letters in _letters(n) for n in _names(e))]
     # Files outside the index are seldom meant by a part of a name: only where nothing else has it.
@@ -207,12 +210,6 @@ def _of_file(path: Path, task: str | None) -> Entry:
 
 def _hint(model: str, entries: Iterable[Entry], task: str | None) -> str:
     """What to try instead of a name that is none."""
-    known = paddle_model(model)
-    if known is not None:
-        near = " or ".join(e.name for e in equivalents(known, n=2))
-        return (
-            f"{known.name} exists only in Paddle; near it in mask AP and size: {near}."
-        )
     names = [entry.name for entry in entries]
     as_written = did_you_mean(model, names)
     close = as_written or did_you_mean(model.lower().replace(" ", "-"), names)

@@ -9,6 +9,7 @@ from typing import Any
 from cvtk.data.checks.annotations import check_annotations
 from cvtk.data.checks.classes import FEW, check_classes
 from cvtk.data.checks.images import Progress, check_entries, check_files
+from cvtk.data.checks.keypoints import check_keypoints
 from cvtk.data.checks.problems import Problems
 from cvtk.data.checks.splits import check_duplicates, check_series, check_trained
 from cvtk.data.checks.twins import check_twins
@@ -80,6 +81,7 @@ def check(
         check_classes(dataset, report.problems, names, few=few)
         check_entries(dataset, report.problems)
         check_annotations(dataset, report.problems)
+        check_keypoints(dataset, report.problems)
         check_twins(dataset, report.problems)
     report.labels = names or next(iter(report.datasets.values())).class_names
     check_trained(report.datasets, report.problems)
