@@ -350,12 +350,8 @@ def _text_counts(rle: CocoRLE) -> CocoRLE:
 
 def found_in(result: Result, image_id: int | str) -> Found:
     """A result as COCO has it: the image and its annotations, with an image's own id."""
-    image: dict[str, Any] = {
-        "id": image_id,
-        "file_name": result.name,
-        "width": int(result.width),
-        "height": int(result.height),
-    }
+    size = {"width": int(result.width), "height": int(result.height)}
+    image: dict[str, Any] = {"id": image_id, "file_name": result.name, **size}
     if result.seconds is not None:
         image["seconds"] = round(result.seconds, 6)
     return image, result.to_coco(image_id)
