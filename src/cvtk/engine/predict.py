@@ -260,9 +260,11 @@ def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
         force=options.force,
     )
     least = predictor.least_scores(options.score)
-    scores = f"{min(least):.3g}" if len({*least}) == 1 else "that of their class"
+    reached = "the score of their class"
+    if len({*least}) == 1:
+        reached = f"a score of {least[0]:.3g}"
     logger.info(
-        f"{count} objects with a score of at least {scores}: see {file} and the pictures beside it."
+        f"{count} objects that reach {reached}: see {file} and the pictures beside it."
     )
     return file
 
