@@ -274,11 +274,13 @@ class _Run:
         count = self.journal.finish(file, categories, force=force)
         took = datetime.timedelta(seconds=round(progress.seconds))
         least = self._predictor.least_scores(self._options.score)
-        scores = f"{min(least):.3g}" if len({*least}) == 1 else "that of their class"
+        reached = "the score of their class"
+        if len({*least}) == 1:
+            reached = f"a score of {least[0]:.3g}"
         places = f"{file}, and the drawings beside it"
         if self._options.draw == "no":
             places = str(file)
-        logger.info(f"{count} objects with a score of at least {scores}: see {places}.")
+        logger.info(f"{count} objects that reach {reached}: see {places}.")
         logger.info(
             f"{progress.done} images in {took} ({progress.rate:.2f} per second)."
         )
