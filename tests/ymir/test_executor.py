@@ -92,7 +92,8 @@ def test_a_training_leaves_a_stage_for_the_last_and_the_best_epoch(trained):
         folder = tree.out / "models" / name
         assert sorted(f.name for f in folder.iterdir()) == sorted(stage["files"])
         assert cvtk.create_model(folder / "model.pth").classes == CLASSES
-    assert not (tree.out / "tmp").exists(), "only the platform's files are left"
+    left = {path.name for path in tree.out.iterdir()}
+    assert left == {"models", "monitor.txt", "tensorboard"}, "the platform's files"
 
 
 @pytest.mark.train

@@ -70,7 +70,7 @@ def _watch() -> int:
     try:
         environment = read_environment()
     except CvtkError as error:  # without it, nobody knows where the monitor is
-        logger.error(f"{error} (code {code_of(error)})")
+        logger.error(f"{error} (code {int(code_of(error))})")
         return 1
     monitor = environment.monitor
     try:

@@ -36,6 +36,8 @@ OUTPUT = {
     "infer_result_file": "infer-result.json",
     "monitor_file": "monitor.txt",
 }
+# A name that nobody else gives to a folder, for it is removed.
+WORK = "cvtk-executor-work"
 JOBS = {"run_training": "training", "run_mining": "mining", "run_infer": "infer"}
 
 
@@ -142,7 +144,7 @@ def read_environment() -> Environment:
         usual = {name: folder / place for name, place in names.items()}
         stated = {name: _absolute(given[name]) for name in names if given.get(name)}
         places[part] = {"root_dir": folder, **usual, **stated}
-    places["output"]["work_dir"] = places["output"]["root_dir"] / "tmp"
+    places["output"]["work_dir"] = places["output"]["root_dir"] / WORK
     jobs = [job for flag, job in JOBS.items() if is_true(content.get(flag))]
     return Environment(
         task_id=str(content.get("task_id") or "default-task"),
