@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"analysis", "measure", "recipe"},
+    {"analysis", "exported", "measure", "recipe"},
     {"engine", "scripts"},
     {"model", "demo", "doctor"},
     {"cli"},

@@ -20,6 +20,10 @@ COMMANDS = {
     "demo": ("cvtk.cli.demo", "Try everything on a small made-up data set."),
     "data": ("cvtk.cli.data", "Check, convert, split and show annotated images."),
     "measure": ("cvtk.cli.measure", "Sizes, shapes and colours of objects, as tables."),
+    "export": (
+        "cvtk.cli.export",
+        "Weights as a file that needs no PyTorch and no MMDetection.",
+    ),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
     "doctor": (
         "cvtk.cli.doctor",

@@ -13,7 +13,7 @@ from cvtk.analysis.tables import write_tables
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
-from cvtk.engine.predict import Predictor
+from cvtk.engine.predict import AnyPredictor
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.training_data import align_categories
 from cvtk.io import atomic_write, require_free
@@ -30,7 +30,7 @@ TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
 
 
-def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
+def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Statistics:
     """Evaluates; writes to the folder of the options, if there is one.
 
     Returns:
@@ -63,7 +63,7 @@ def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
 
 
 def evaluate_to_files(
-    predictor: Predictor,
+    predictor: AnyPredictor,
     truth: data.Dataset,
     folder: Path,
     stats_file: Path,
@@ -125,7 +125,7 @@ def write_analysis(
 
 
 def measure(
-    predictor: Predictor, truth: data.Dataset
+    predictor: AnyPredictor, truth: data.Dataset
 ) -> tuple[Statistics, list[dict[str, Any]]]:
     """The statistics on an annotated set, and all predictions, not thresholded, with the set's own ids."""
     spec = predictor.spec

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from cvtk.data.images import in_parallel, probe, too_thin
 from cvtk.data.sources import ImageSource, list_images
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
+from cvtk.engine.exported import ExportedPredictor
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
@@ -69,8 +70,16 @@ class Predictor:
             yield to_result(sample, image, self.spec, score)
 
 
-def load_network(spec: ModelSpec, device: str) -> Any:
+AnyPredictor: TypeAlias = Predictor | ExportedPredictor
+
+
+def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> Any:
     """The trained network, with its configuration as `cfg`.
+
+    Args:
+        spec: A model with weights.
+        device: As PyTorch calls it.
+        lean_masks: Whether it gives masks as RLE; see `cvtk.engine.lean_masks`.
 
     Raises:
         ModelError: The weights do not fit the configuration beside them.
@@ -102,7 +111,8 @@ def load_network(spec: ModelSpec, device: str) -> Any:
             "Keep the two files of one training together.",
         ) from None
     network.cfg = cfg
-    use_lean_masks(network)
+    if lean_masks:
+        use_lean_masks(network)
     return network.to(device).eval()
 
 
@@ -202,7 +212,7 @@ def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
             part["score_thr"] = own
 
 
-def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
+def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path:
     """Draws what is found in each image, and writes it all to `instances.json`.
 
     Returns:

@@ -1,0 +1,64 @@
+"""Where a network's masks are taken: as small as the network makes them, before MMDetection enlarges them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cvtk.errors import ModelError
+from cvtk.exported.description import MaskForm
+
+Taken = list[Any]
+
+
+def take_masks(network: Any, taken: Taken) -> MaskForm:
+    """Lets a network put its masks (N, h, w), once it has made them, into a list.
+
+    Args:
+        network: A segmenter; its heads are changed.
+        taken: The list.
+
+    Returns:
+        What the masks mean.
+
+    Raises:
+        ModelError: It makes masks in a way that is not known here.
+    """
+    for head in network.modules():
+        for kind in type(head).__mro__:
+            if kind.__name__ in _TAKERS:
+                return _TAKERS[kind.__name__](head, taken)
+    raise ModelError("Its way to make masks is not one that can be exported.")
+
+
+def _rtmdet_ins(head: Any, taken: Taken) -> MaskForm:
+    predict = head._mask_predict_by_feat_single
+
+    def keep(*args: Any) -> Any:
+        taken.append(predict(*args))
+        return taken[-1]
+
+    head._mask_predict_by_feat_single = keep
+    stride = head.prior_generator.strides[0][0]
+    # The threshold of MMDetection's configuration, 0.5, is of probabilities; these are not yet.
+    return MaskForm("input", threshold=0.0, stride=int(stride), rounded_up=True)
+
+
+def _fcn_mask(head: Any, taken: Taken) -> MaskForm:
+    def keep(mask_preds: Any, bboxes: Any, labels: Any, **_: Any) -> Any:
+        import torch
+
+        rows = torch.arange(bboxes.shape[0])
+        channels = labels * 0 if head.class_agnostic else labels
+        taken.append(mask_preds.sigmoid()[rows, channels])
+        return taken[-1]
+
+    head._predict_by_feat_single = keep
+    return MaskForm("box", threshold=0.5)
+
+
+# By the class of the head that makes them.
+_TAKERS: dict[str, Callable[[Any, Taken], MaskForm]] = {
+    "RTMDetInsHead": _rtmdet_ins,
+    "FCNMaskHead": _fcn_mask,
+}
