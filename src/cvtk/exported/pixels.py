@@ -1,7 +1,8 @@
 """Images and masks between their own size and that of a network.
 
-Images are scaled to the bit as OpenCV does it, with which MMDetection reads them; masks as PyTorch does it. Both
-take four neighbours for each pixel, however small the result; Pillow's `resize` would take more.
+Images are scaled as OpenCV does it, with which MMDetection reads them (to the bit, where they become smaller), masks
+as PyTorch does it. Both take four neighbours for each pixel, however small the result; Pillow's `resize` would take
+more.
 """
 
 from __future__ import annotations
