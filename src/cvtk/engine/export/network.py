@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvtk.engine.export.masks import take_masks
-from cvtk.engine.export.stand_ins import Threshold
+from cvtk.engine.export.stand_ins import Shape, Threshold
 from cvtk.exported.description import ImageForm, MaskForm
 from cvtk.recipe.nodes import each_dict
 
@@ -103,12 +103,12 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
             picture = F.pad(picture, (0, right, 0, below), value=settings.pad_value)
         return picture
 
-    def _sizes(self, image: Tensor) -> tuple[Any, Any]:
+    def _sizes(self, image: Tensor) -> Shape:
         """Height and width of (1, h, w, 3): plain numbers where they are always the same."""
         height, width = image.shape[1:3]
         if self.image.canvas or not self.image.keep_ratio:
-            return int(height), int(width)
-        return height, width
+            return Shape((int(height), int(width)))
+        return Shape((height, width))
 
 
 def _settings(network: Any, key: str) -> Iterator[dict[str, Any]]:

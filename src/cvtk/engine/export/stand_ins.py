@@ -40,6 +40,13 @@ class Threshold:
         return scores >= self.value
 
 
+class Shape(tuple[Any, Any]):
+    """The height and the width of a picture, traced numbers that stay so when MMDetection copies what it is told."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shape:
+        return self
+
+
 def batched_nms(
     boxes: Tensor,
     scores: Tensor,
@@ -172,6 +179,20 @@ def masks_of_kernels(
     return values.reshape(-1, height, width)
 
 
+_split = Tensor.split
+
+
+def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """`Tensor.split`, for which a tensor in one part is that part, however long.
+
+    MMDetection splits what it finds into the parts of each image by their lengths, and here there is one image.
+    """
+    if isinstance(split_size, (list, tuple)) and len(split_size) == 1:
+        return (self,)
+    parts: tuple[Tensor, ...] = _split(self, split_size, dim)
+    return parts
+
+
 @contextlib.contextmanager
 def stand_ins() -> Iterator[None]:
     """Puts the functions of this module in the place of those they stand for, wherever MMDetection imported them."""
@@ -189,9 +210,10 @@ def stand_ins() -> Iterator[None]:
         delta_xywh_bbox_coder.delta2bbox: delta2bbox,
         RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
         SingleRoIExtractor.forward: extract_from_levels,
+        Tensor.split: split,
     }
     modules = [m for name, m in sys.modules.items() if name.startswith("mmdet.")]
-    owners = [*modules, RTMDetInsHead, SingleRoIExtractor]
+    owners = [*modules, RTMDetInsHead, SingleRoIExtractor, Tensor]
     with contextlib.ExitStack() as replaced:
         for owner in owners:
             for name, original in list(vars(owner).items()):
