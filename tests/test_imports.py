@@ -171,6 +171,7 @@ def run(code, *args):
         "import cvtk; dir(cvtk)",
         "from cvtk.demo import make_demo",
         "import cvtk.results",
+        "import cvtk.engine.exported",
     ],
 )
 def test_light_imports(code):
@@ -193,6 +194,7 @@ def test_light_imports(code):
         ("create", "--task", "det", "--vanilla", "--script", "{folder}/det.py"),
         ("data", "check", "--help"),
         ("measure", "--help"),
+        ("export", "--help"),
     ],
     ids=" ".join,
 )

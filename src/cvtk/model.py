@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cvtk.declare import takes
 from cvtk.errors import ModelError
+from cvtk.exported.options import ExportOptions
 from cvtk.log import show_messages
 from cvtk.options import (
     EvaluateOptions,
-    ExportOptions,
     InferenceOptions,
     PathLike,
     PredictOptions,

@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from cvtk.cli.data.common import FILE, force_option
+from cvtk.exported.options import ExportOptions
 
 
 @click.command(
     epilog="""\b
 Examples:
   cvtk export outputs/fruit.pth --to onnx
-  python outputs/fruit_onnx.py photo.jpg"""
+  python outputs/fruit_onnx.py photo.jpg found.png"""
 )
 @click.argument("weights", type=FILE)
 @click.option(
     "--to",
     type=click.Choice(["onnx"]),
-    default="onnx",
+    default=ExportOptions.to,
     show_default=True,
     help="Kind of file to write.",
 )
@@ -27,21 +28,21 @@ Examples:
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
-    default=0.3,
+    default=ExportOptions.score,
     show_default=True,
     help="Lowest score to show, noted in the file.",
 )
 @click.option(
     "--licence",
     "--license",
-    default="not stated",
+    default=ExportOptions.licence,
     show_default=True,
     help="Licence of the weights, noted in the file.",
 )
 @click.option(
     "--opset",
     type=int,
-    default=17,
+    default=ExportOptions.opset,
     show_default=True,
     help="Version of ONNX's operators.",
 )

@@ -32,6 +32,7 @@ class ExportedPredictor:
         assert spec.weights is not None
         self.spec = spec
         self.file = OnnxFile(spec.weights, device)
+        self.about = self.file.description
 
     def predict(
         self, images: Sequence[ImageSource], batch_size: int, score: float
@@ -46,11 +47,10 @@ class ExportedPredictor:
         Raises:
             FileError: An image cannot be read.
         """
-        about = self.file.description
         for source in images:
             image = _read(source)
-            picture, scale = fit(image, about.image)
-            found = self.file.run(picture, max(score, about.lowest_score))
+            picture, scale = fit(image, self.about.image)
+            found = self.file.run(picture, max(score, self.about.lowest_score))
             yield self._result(found, source, image.shape, scale, score)
 
     def _result(
@@ -89,7 +89,7 @@ class ExportedPredictor:
         size: Size,
     ) -> list[CocoRLE]:
         """The masks of an image, made and packed one by one, for large ones take much memory."""
-        form = self.file.description.masks
+        form = self.about.masks
         assert form is not None
         if form.covers == "box":
             return [

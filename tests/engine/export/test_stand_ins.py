@@ -6,10 +6,11 @@ import copy
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import mmcv.ops
+import torch
 from mmdet.models.dense_heads import RTMDetInsHead
 from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
 from mmdet.models.utils import filter_scores_and_topk

@@ -14,9 +14,9 @@ from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.errors import CvtkError, InstallError, ModelError, one_line
 from cvtk.exported.description import FORMAT, KEY, Description, ImageForm
+from cvtk.exported.options import ExportOptions
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
-from cvtk.options import ExportOptions
 
 
 def export(spec: ModelSpec, options: ExportOptions) -> Path:

@@ -41,11 +41,11 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         if with_masks:
             self.masks = take_masks(network, self.taken)
             self.outputs.append("masks")
-        self.thresholds = list(_settings(network, "score_thr"))
+        self.thresholds = list(test_settings(network, "score_thr"))
         own = [part["score_thr"] for part in self.thresholds]
         self.lowest_score = float(max(own, default=0))
         # MMDetection leaves empty boxes out by a branch; it is taken here on whatever was found.
-        limited = list(_settings(network, "min_bbox_size"))
+        limited = list(test_settings(network, "min_bbox_size"))
         self.without_empty = any(part["min_bbox_size"] >= 0 for part in limited)
         for part in limited:
             part["min_bbox_size"] = -1
@@ -111,7 +111,7 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         return Shape((height, width))
 
 
-def _settings(network: Any, key: str) -> Iterator[dict[str, Any]]:
+def test_settings(network: Any, key: str) -> Iterator[dict[str, Any]]:
     """The parts of a network's test configuration that have a key."""
     seen = set()
     for module in network.modules():
