@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_nms(count, more):
         found, mmcv.ops.batched_nms(*arguments, settings), strict=True
     ):
         assert torch.equal(one, other)
+
+
+def test_nms_without_empty_boxes():
+    some = torch.tensor([[0.0, 0, 9, 9], [5, 5, 5, 8], [40, 40, 50, 50]])
+    settings = {"type": "nms", "iou_threshold": 0.3, ours.WITHOUT_EMPTY: True}
+    scores = torch.tensor([0.1, 0.9, 0.5])
+    found, kept = ours.batched_nms(some, scores, torch.zeros(3), settings)
+    assert kept.tolist() == [2, 0]
+    assert torch.equal(found[:, 4], scores[kept])
 
 
 def test_nms_that_has_no_operator():
@@ -103,6 +113,32 @@ def test_masks_of_kernels():
     found = ours.masks_of_kernels(head, features, kernels, priors)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert ours.masks_of_kernels(head, features, kernels[:0], priors[:0]).shape[0] == 0
+
+
+def test_convolutions_of_each_object():
+    from mmdet.models.dense_heads import CondInstMaskHead
+
+    head = SimpleNamespace(in_channels=8)
+    objects, inputs = 3, 10
+    weights = [torch.randn(objects * 8, inputs, 1, 1), torch.randn(objects, 8, 1, 1)]
+    biases = [torch.randn(objects * 8), torch.randn(objects)]
+    features = torch.rand(1, objects * inputs, 5, 6)
+    arguments = features, weights, biases, objects
+    expected = CondInstMaskHead.dynamic_conv_forward(head, *arguments)
+    found = ours.convolve_each(head, *arguments)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_masks_in_their_boxes():
+    from mmdet.models.dense_heads import YOLACTProtonet
+
+    head = SimpleNamespace(sanitize_coordinates=None)
+    for name in ("crop_single", "sanitize_coordinates"):
+        setattr(head, name, getattr(YOLACTProtonet, name).__get__(head))
+    masks, found = torch.rand(14, 14, 4), SimpleNamespace(bboxes=boxes(4))
+    arguments = [masks], [{"img_shape": (100, 140)}], [found]
+    [expected] = YOLACTProtonet.crop_mask_preds(head, *arguments)
+    assert torch.equal(ours.crop_to_boxes(head, *arguments)[0], expected)
 
 
 def test_a_threshold_survives_a_copy_of_its_configuration():

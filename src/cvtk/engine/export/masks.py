@@ -57,8 +57,35 @@ def _fcn_mask(head: Any, taken: Taken) -> MaskForm:
     return MaskForm("box", threshold=0.5)
 
 
+def _yolact(head: Any, taken: Taken) -> MaskForm:
+    """YOLACT stretches the masks, cropped to their boxes, to the image at once."""
+
+    def keep(mask_preds: Any, **_: Any) -> Any:
+        taken.append(mask_preds)
+        return taken[-1]
+
+    head._predict_by_feat_single = keep
+    return MaskForm("image", threshold=float(head.test_cfg.mask_thr))
+
+
+def _condinst(head: Any, taken: Taken) -> MaskForm:
+    """CondInst enlarges its masks to the picture in a way of its own, which becomes a part of the file."""
+
+    def keep(mask_preds: Any, **_: Any) -> Any:
+        from mmdet.models.utils import aligned_bilinear
+
+        masks = mask_preds.sigmoid()[None]
+        taken.append(aligned_bilinear(masks, head.mask_out_stride)[0])
+        return taken[-1]
+
+    head._predict_by_feat_single = keep
+    return MaskForm("input", threshold=float(head.test_cfg.mask_thr))
+
+
 # By the class of the head that makes them.
 _TAKERS: dict[str, Callable[[Any, Taken], MaskForm]] = {
     "RTMDetInsHead": _rtmdet_ins,
     "FCNMaskHead": _fcn_mask,
+    "YOLACTProtonet": _yolact,
+    "CondInstMaskHead": _condinst,
 }

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvtk.engine.export.masks import take_masks
-from cvtk.engine.export.stand_ins import Shape, Threshold
+from cvtk.engine.export.stand_ins import WITHOUT_EMPTY, Shape, Threshold
 from cvtk.exported.description import ImageForm, MaskForm
 from cvtk.recipe.nodes import each_dict
 
@@ -44,10 +44,10 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         self.thresholds = list(test_settings(network, "score_thr"))
         own = [part["score_thr"] for part in self.thresholds]
         self.lowest_score = float(max(own, default=0))
-        # MMDetection leaves empty boxes out by a branch; it is taken here on whatever was found.
-        limited = list(test_settings(network, "min_bbox_size"))
-        self.without_empty = any(part["min_bbox_size"] >= 0 for part in limited)
-        for part in limited:
+        for part in test_settings(network, "min_bbox_size"):
+            # MMDetection leaves empty boxes out in a branch, which would be traced or not; `batched_nms` does it here.
+            if part["min_bbox_size"] >= 0 and part.get("nms"):
+                part["nms"][WITHOUT_EMPTY] = True
             part["min_bbox_size"] = -1
         for module in network.modules():
             if hasattr(module, "use_torchvision"):  # of mmcv's RoIAlign
@@ -81,12 +81,7 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         self.taken.clear()
         [sample] = self.network.predict(picture, [sample], rescale=False)
         found = sample.pred_instances
-        results = (found.bboxes, found.scores, found.labels, *self.taken[-1:])
-        if not self.without_empty:
-            return results
-        sizes = found.bboxes[:, 2:] - found.bboxes[:, :2]
-        [keep] = (sizes > 0).all(1).nonzero(as_tuple=True)
-        return tuple(values[keep] for values in results)
+        return (found.bboxes, found.scores, found.labels, *self.taken[-1:])
 
     def _prepared(self, image: Tensor) -> Tensor:
         """The picture (1, 3, h, w) as MMDetection's `DetDataPreprocessor` gives it to the network."""

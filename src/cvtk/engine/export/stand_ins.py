@@ -18,6 +18,9 @@ from torch import Tensor
 
 from cvtk.errors import ModelError
 
+# In the settings of `batched_nms`: whether boxes without an area are left out, as by `min_bbox_size=0`.
+WITHOUT_EMPTY = "without_empty"
+
 
 class Threshold:
     """A number of the test configuration that the exported network takes as an input.
@@ -66,7 +69,12 @@ def batched_nms(
         # Classes are moved so far apart that none suppresses another. With no box left there is no largest value.
         largest = torch.cat([boxes.reshape(-1), boxes.new_zeros(1)]).max()
         apart = boxes + (idxs.to(boxes) * (largest + 1))[:, None]
-    keep = torch.ops.torchvision.nms(apart, scores, float(nms_cfg["iou_threshold"]))
+    threshold = float(nms_cfg["iou_threshold"])
+    if nms_cfg.get(WITHOUT_EMPTY):
+        [full] = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero(as_tuple=True)
+        keep = full[torch.ops.torchvision.nms(apart[full], scores[full], threshold)]
+    else:
+        keep = torch.ops.torchvision.nms(apart, scores, threshold)
     if nms_cfg.get("max_num", -1) > 0:
         keep = keep[: nms_cfg["max_num"]]
     return torch.cat([boxes[keep], scores[keep][:, None]], -1), keep
@@ -179,6 +187,42 @@ def masks_of_kernels(
     return values.reshape(-1, height, width)
 
 
+def convolve_each(
+    self: Any, features: Tensor, weights: list[Tensor], biases: list[Tensor], _: Any
+) -> Tensor:
+    """`CondInstMaskHead.dynamic_conv_forward`: for each of N objects its own layers of convolution by 1 x 1.
+
+    Args:
+        self: The head.
+        features: (1, N * channels, h, w).
+        weights: Of each layer, (N * outputs, inputs, 1, 1).
+        biases: Of each layer, (N * outputs).
+        _: N, which a file would hold fast.
+
+    Returns:
+        (1, N, h, w).
+    """
+    height, width = features.shape[-2:]
+    values = features.reshape(-1, weights[0].shape[1], height * width)
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):
+        last = number == len(weights)
+        outputs = 1 if last else self.in_channels
+        layer = weight.reshape(-1, outputs, weight.shape[1])
+        values = torch.bmm(layer, values) + bias.reshape(-1, outputs, 1)
+        values = values if last else values.relu()
+    return values.reshape(1, -1, height, width)
+
+
+def crop_to_boxes(
+    self: Any, mask_preds: list[Tensor], batch_img_metas: Any, positive_infos: Any
+) -> list[Tensor]:
+    """`YOLACTProtonet.crop_mask_preds`: masks (h, w, N) of an image as (N, h, w), 0 outside their boxes."""
+    [masks], [about], [objects] = mask_preds, batch_img_metas, positive_infos
+    height, width = about["img_shape"][:2]
+    sizes = objects.bboxes.new_tensor([width, height, width, height])
+    return [self.crop_single(masks, objects.bboxes / sizes).permute(2, 0, 1)]
+
+
 _split = Tensor.split
 
 
@@ -198,7 +242,11 @@ def stand_ins() -> Iterator[None]:
     """Puts the functions of this module in the place of those they stand for, wherever MMDetection imported them."""
     import mmcv.ops
     from mmdet.models import utils
-    from mmdet.models.dense_heads import RTMDetInsHead
+    from mmdet.models.dense_heads import (
+        CondInstMaskHead,
+        RTMDetInsHead,
+        YOLACTProtonet,
+    )
     from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
     from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
     from mmdet.structures import bbox
@@ -210,10 +258,13 @@ def stand_ins() -> Iterator[None]:
         delta_xywh_bbox_coder.delta2bbox: delta2bbox,
         RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
         SingleRoIExtractor.forward: extract_from_levels,
+        CondInstMaskHead.dynamic_conv_forward: convolve_each,
+        YOLACTProtonet.crop_mask_preds: crop_to_boxes,
         Tensor.split: split,
     }
+    heads = [RTMDetInsHead, CondInstMaskHead, YOLACTProtonet, SingleRoIExtractor]
     modules = [m for name, m in sys.modules.items() if name.startswith("mmdet.")]
-    owners = [*modules, RTMDetInsHead, SingleRoIExtractor, Tensor]
+    owners = [*modules, *heads, Tensor]
     with contextlib.ExitStack() as replaced:
         for owner in owners:
             for name, original in list(vars(owner).items()):
