@@ -23,6 +23,7 @@ SIZES = ((480, 360), (300, 420))
 BEST = 10  # objects of a picture that are compared
 SCORE_DIFFERENCE = 0.01
 IOU = 0.95
+SMALLEST = 100  # pixels of an object that is compared: in a smaller one a single pixel counts for much
 # Of the objects that are compared. Those of a network that has learned little are so alike that some may change.
 SHARE = 0.8
 
@@ -44,7 +45,7 @@ def require_same_results(spec: ModelSpec, file: Path) -> None:
         found = _found(exported, images)
     same = [
         _is_among(one, index, other)
-        for one, other in zip(expected, found, strict=True)
+        for one, other in zip(map(_large, expected), found, strict=True)
         for index in range(min(BEST, len(one)))
     ]
     if not same or sum(same) < SHARE * len(same):
@@ -71,6 +72,11 @@ def _found(
     predictor: Predictor | ExportedPredictor, images: list[ImageSource]
 ) -> list[Result]:
     return list(predictor.predict(images, batch_size=1, score=0))
+
+
+def _large(result: Result) -> Result:
+    areas = np.array([item["area"] for item in result.to_coco()])
+    return result[areas >= SMALLEST]
 
 
 def _is_among(one: Result, index: int, other: Result) -> bool:
