@@ -51,8 +51,12 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
     _require_packages()
     with atomic_write(file, force=options.force) as part, quiet_libraries():
         description = _write(spec, options, part)
-        require_same_results(spec, part)
+        compared = require_same_results(spec, part)
     write_example(example, file.name, description, force=options.force)
+    if not compared:
+        logger.warning(
+            "The weights find nothing in made-up pictures, on which the file is tried: compare the two on yours."
+        )
     logger.info(f"Wrote {file}, and {example}, which shows how to use it.")
     return file
 
@@ -96,7 +100,7 @@ def _architecture(network: Any) -> str:
 def _not_exportable(architecture: str, reason: str) -> ModelError:
     return ModelError(
         f"{architecture} cannot be exported: {reason}",
-        "See docs/export.md for those that can.",
+        "See docs/export-table.md for those that can.",
     )
 
 

@@ -28,8 +28,11 @@ SMALLEST = 100  # pixels of an object that is compared: in a smaller one a singl
 SHARE = 0.8
 
 
-def require_same_results(spec: ModelSpec, file: Path) -> None:
+def require_same_results(spec: ModelSpec, file: Path) -> int:
     """Compares an exported file with the weights that it was made from, on made-up pictures, whatever the score.
+
+    Returns:
+        How many objects were compared; 0 where the weights find none that is large enough.
 
     Raises:
         ModelError: It finds something else.
@@ -48,11 +51,12 @@ def require_same_results(spec: ModelSpec, file: Path) -> None:
         for one, other in zip(map(_large, expected), found, strict=True)
         for index in range(min(BEST, len(one)))
     ]
-    if not same or sum(same) < SHARE * len(same):
+    if sum(same) < SHARE * len(same):
         raise ModelError(
             f"{spec.name} cannot be exported: of {len(same)} objects in a trial, the file found {sum(same)}.",
-            "See docs/export.md for the architectures that can be.",
+            "See docs/export-table.md for the architectures that can be.",
         )
+    return len(same)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -75,8 +79,9 @@ def _found(
 
 
 def _large(result: Result) -> Result:
+    """The objects whose box and mask are large enough to be compared."""
     areas = np.array([item["area"] for item in result.to_coco()])
-    return result[areas >= SMALLEST]
+    return result[np.minimum(areas, result.bboxes[:, 2:].prod(axis=1)) >= SMALLEST]
 
 
 def _is_among(one: Result, index: int, other: Result) -> bool:
