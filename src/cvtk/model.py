@@ -174,6 +174,10 @@ class Model:
         Raises:
             CvtkError: The model is not trained yet, its architecture cannot be exported, or a file exists.
         """
+        if self.spec.is_exported:
+            raise ModelError(
+                f"{self.name} is exported already.", "Export the weights, NAME.pth."
+            )
         from cvtk.engine.export.export import export
 
         return export(self.spec, options)

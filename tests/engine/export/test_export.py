@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 from pycocotools import mask as coco_mask
 
 import cvtk
+import cvtk.io
 from cvtk.errors import FileError, ModelError, OptionError
 
 pytestmark = pytest.mark.train
@@ -145,6 +146,16 @@ def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "metrics" / "report.html").exists()
+
+
+def test_without_mmdetection_mistakes_end_in_one_line(exported, tmp_path):
+    code = "from cvtk.cli import main; main(sys.argv[1:], prog_name='cvtk')"
+    done = run(code, "export", exported / "fruit.onnx")
+    assert done.returncode == 1
+    assert "exported already" in done.stderr and "Traceback" not in done.stderr
+    done = run(code, "export", exported / "fruit.pth")
+    assert done.returncode == 1
+    assert "needs MMDetection" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_example_needs_onnxruntime_numpy_and_pillow_alone(exported, demo, tmp_path):

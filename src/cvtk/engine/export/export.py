@@ -40,10 +40,6 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
         raise ModelError(
             f"{spec.name} has no weights yet.", "Train it, then export NAME.pth."
         )
-    if spec.is_exported:
-        raise ModelError(
-            f"{spec.name} is exported already.", "Export the weights, NAME.pth."
-        )
     file = Path(options.output or spec.weights.with_suffix(".onnx"))
     example = file.with_name(f"{file.stem}_onnx.py")
     for path in (file, example):
