@@ -24,11 +24,14 @@ def take_masks(network: Any, taken: Taken) -> MaskForm:
     Raises:
         ModelError: It makes masks in a way that is not known here.
     """
-    for head in network.modules():
+    form = None
+    for head in list(network.modules()):
         for kind in type(head).__mro__:
-            if kind.__name__ in _TAKERS:
-                return _TAKERS[kind.__name__](head, taken)
-    raise ModelError("Its way to make masks is not one that can be exported.")
+            if kind.__name__ in _TAKERS:  # in a cascade there are several, of one kind
+                form = _TAKERS[kind.__name__](head, taken)
+    if form is None:
+        raise ModelError("Its way to make masks is not one that can be exported.")
+    return form
 
 
 def _rtmdet_ins(head: Any, taken: Taken) -> MaskForm:
@@ -45,12 +48,13 @@ def _rtmdet_ins(head: Any, taken: Taken) -> MaskForm:
 
 
 def _fcn_mask(head: Any, taken: Taken) -> MaskForm:
-    def keep(mask_preds: Any, bboxes: Any, labels: Any, **_: Any) -> Any:
+    def keep(mask_preds: Any, labels: Any, activate_map: bool, **_: Any) -> Any:
         import torch
 
-        rows = torch.arange(bboxes.shape[0])
-        channels = labels * 0 if head.class_agnostic else labels
-        taken.append(mask_preds.sigmoid()[rows, channels])
+        # A cascade gives the mean of its heads' probabilities.
+        shares = mask_preds if activate_map else mask_preds.sigmoid()
+        rows = torch.arange(labels.shape[0])
+        taken.append(shares[rows, labels * 0 if head.class_agnostic else labels])
         return taken[-1]
 
     head._predict_by_feat_single = keep
