@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 import cvtk
@@ -31,6 +33,10 @@ for name in ("torch", "torchvision", "mmcv", "mmdet", "mmengine"{more}):
 """
 
 
+# Lowest score of the objects of a network that has learned for seconds.
+WEAK = 0.001
+
+
 @pytest.fixture(scope="module")
 def exported(demo, tmp_path_factory):
     """Weights of a short training, and their exported file."""
@@ -45,22 +51,23 @@ def exported(demo, tmp_path_factory):
         image_size=96,
         lr=0.002,
         weights="none",
+        set=[f"model.test_cfg.score_thr={WEAK}"],
         device="cpu",
     )
-    model.export("onnx", licence="CC BY 4.0", score=0.2)
+    model.export("onnx", licence="CC BY 4.0", score=WEAK)
     return folder
 
 
-def results(file, images, score=0.05):
+def results(file, images, score=WEAK):
     return list(cvtk.create_model(file).predict(images, score=score, device="cpu"))
 
 
 def require_same_objects(found, expected):
     """Objects of one class in the same order of scores, with the same scores, boxes and masks."""
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
     assert sorted(found.labels) == sorted(expected.labels)
     for index, mask in enumerate(expected.masks):
-        near = np.abs(found.scores - expected.scores[index]) < 1e-3
+        near = np.abs(found.scores - expected.scores[index]) < 1e-4
         same = found[near & (found.labels == expected.labels[index])]
         ious = coco_mask.iou(same.masks, [mask], [0]) if len(same) else np.zeros(1)
         assert ious.max() >= 0.99 or coco_mask.area(mask) == 0
@@ -70,7 +77,8 @@ def require_same_objects(found, expected):
 def test_it_finds_what_the_weights_find(exported, demo):
     images = demo.train.parent / "images"
     expected = results(exported / "fruit.pth", images)
-    assert sum(map(len, expected)) > 10, "or there is nothing to compare"
+    areas = [coco_mask.area(mask) for result in expected for mask in result.masks]
+    assert sum(area > 100 for area in areas) > 10, "or there is nothing to compare"
     found = results(exported / "fruit.onnx", images)
     for one, other in zip(found, expected, strict=True):
         assert (one.path, one.width, one.height) == (
@@ -83,9 +91,12 @@ def test_it_finds_what_the_weights_find(exported, demo):
 
 def test_only_strong_objects(exported, demo):
     images = demo.train.parent / "images"
-    strong = results(exported / "fruit.onnx", images, score=0.2)
     every = results(exported / "fruit.onnx", images)
-    assert [len(r) for r in strong] == [len(r.filter(0.2)) for r in every]
+    middle = float(np.median(np.concatenate([result.scores for result in every])))
+    strong = results(exported / "fruit.onnx", images, score=middle)
+    found = [scores for result in strong for scores in result.scores]
+    assert 0 < len(found) < sum(map(len, every))
+    assert min(found) >= middle
 
 
 def test_nothing_found(exported, demo):
@@ -109,7 +120,7 @@ def test_it_knows_what_is_needed_to_use_it(exported, demo):
     about = json.loads(session.get_modelmeta().custom_metadata_map["cvtk"])
     assert about["classes"] == demo.label.read_text().split()
     assert about["image"]["canvas"] == [96, 96]
-    assert (about["score"], about["licence"]) == (0.2, "CC BY 4.0")
+    assert (about["score"], about["licence"]) == (WEAK, "CC BY 4.0")
     assert about["cvtk"] == cvtk.__version__
     assert about["architecture"] == "RTMDet with CSPNeXt"
     model = cvtk.create_model(exported / "fruit.onnx")
@@ -133,12 +144,21 @@ def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
     code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
     common = "--model_weights", exported / "fruit.onnx", "--label", demo.label
     done = run(
-        *(code, script, "inference", "--data", demo.test, "--score", "0.1", *common),
+        *(
+            code,
+            script,
+            "inference",
+            "--data",
+            demo.test,
+            "--score",
+            str(WEAK),
+            *common,
+        ),
         *("--output", tmp_path / "found"),
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found" / "instances.json").read_text())
-    expected = results(exported / "fruit.pth", demo.test, score=0.1)
+    expected = results(exported / "fruit.pth", demo.test)
     assert len(found["annotations"]) == sum(map(len, expected))
     done = run(
         *(code, script, "evaluate", "--data", demo.test, *common),
@@ -171,30 +191,25 @@ def test_the_example_needs_onnxruntime_numpy_and_pillow_alone(exported, demo, tm
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "found.png").exists()
-    [expected] = results(exported / "fruit.onnx", image, score=0.2)
-    assert abs(len(done.stdout.splitlines()) - len(expected)) <= 1
+    [expected] = results(exported / "fruit.onnx", image)
+    assert abs(len(done.stdout.splitlines()) - len(expected)) <= 0.2 * len(expected)
 
 
-def test_the_masks_of_the_example(exported, demo, monkeypatch):
-    """Pillow rounds pixels in its own way, so a mask may differ at its edge."""
-    sys.path.insert(0, str(exported))
-    try:
-        import fruit_onnx
-    finally:
-        sys.path.pop(0)
-    from PIL import Image
-
+def test_the_masks_of_the_example(exported, demo):
+    """Pillow rounds pixels in its own way, so that a mask may differ at its edge, and a weak object be missing."""
+    find_objects = runpy.run_path(str(exported / "fruit_onnx.py"))["find_objects"]
     images = sorted((demo.train.parent / "images").iterdir())
+    ious = []
     for path, expected in zip(
-        images, results(exported / "fruit.onnx", images, score=0.3), strict=True
+        images, results(exported / "fruit.onnx", images), strict=True
     ):
-        objects = fruit_onnx.find_objects(Image.open(path).convert("RGB"))
-        for index, mask in enumerate(expected.masks):
-            ious = [
-                coco_mask.iou([cvtk.io.encode_mask(other)], [mask], [0])[0, 0]
-                for _, _, _, other in objects
-            ]
-            assert max(ious, default=0) > 0.9, index
+        objects = find_objects(Image.open(path).convert("RGB"))
+        masks = [cvtk.io.encode_mask(mask) for _, _, _, mask in objects]
+        for mask in expected.masks:
+            if coco_mask.area(mask) > 100:
+                ious.append(coco_mask.iou(masks, [mask], [0]).max())
+    assert len(ious) > 10, "or there is nothing to compare"
+    assert np.median(ious) > 0.95
 
 
 def test_nothing_is_replaced(exported):
