@@ -34,6 +34,7 @@ SLOW = (
     "engine/test_config_files.py",
     "engine/test_configure.py",
     "engine/test_downloads.py",
+    "engine/export/test_stand_ins.py",
     "engine/test_evaluate.py",
     "engine/test_start.py",
     "engine/test_lean_masks.py",

@@ -31,7 +31,7 @@ LAYERS = (
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
-    {"analysis", "measure", "recipe"},
+    {"analysis", "exported", "measure", "recipe"},
     {"engine", "scripts"},
     {"model", "demo", "doctor", "ymir"},
     {"cli"},
@@ -171,6 +171,7 @@ def run(code, *args):
         "import cvtk; dir(cvtk)",
         "from cvtk.demo import make_demo",
         "import cvtk.results",
+        "import cvtk.engine.exported",
     ],
 )
 def test_light_imports(code):
@@ -194,6 +195,7 @@ def test_light_imports(code):
         ("data", "check", "--help"),
         ("measure", "--help"),
         ("compare", "--help"),
+        ("export", "--help"),
     ],
     ids=" ".join,
 )

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvtk.declare import takes
+from cvtk.errors import ModelError
+from cvtk.exported.options import ExportOptions
 from cvtk.log import show_messages
 from cvtk.options import (
     EvaluateOptions,
@@ -17,7 +19,7 @@ from cvtk.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtk.engine.predict import Predictor
+    from cvtk.engine.predict import AnyPredictor
     from cvtk.results import Result
 
 
@@ -32,14 +34,15 @@ def create_model(
 
     Args:
         model: A name from `cvtk models`, a configuration file of MMDetection (.py), or
-            weights (.pth) with their configuration beside them. Mask R-CNN where left out.
+            weights (.pth) with their configuration beside them, or an exported model (.onnx), which
+            needs no MMDetection. Mask R-CNN where left out.
         labels: A label file, or the class names themselves; weights know theirs.
         task: "segm" for masks and boxes, "det" for boxes; an architecture knows its own.
         trust_weights: Whether weights and their configuration may run code as they are opened.
 
     Raises:
         ModelError: No such architecture or weights, or no labels.
-        InstallError: MMDetection is not installed.
+        InstallError: MMDetection is not installed, or for an exported model onnxruntime.
     """
     return Model(model, labels, task, trust_weights)
 
@@ -62,7 +65,7 @@ class Model:
 
         show_messages()
         self.spec = make_spec(model, labels, task, trust_weights)
-        self._predictors: dict[str, Predictor] = {}  # by device, kept between calls
+        self._predictors: dict[str, AnyPredictor] = {}  # by device, kept between calls
 
     @property
     def name(self) -> str:
@@ -111,6 +114,11 @@ class Model:
         """
         from cvtk.engine.train import train
 
+        if self.spec.is_exported:
+            raise ModelError(
+                f"{self.name} is an exported model, which cannot learn.",
+                "Train from the weights that it was exported from: weights='NAME.pth'.",
+            )
         if options.folds is not None:
             from cvtk.engine.folds import train_folds
 
@@ -172,9 +180,29 @@ class Model:
 
         return predict_to_files(self._predictor(options.device), options)
 
-    def _predictor(self, device: str) -> Predictor:
+    @takes(ExportOptions)
+    def export(self, options: ExportOptions) -> Path:
+        """Writes the weights as a file that runs without PyTorch and MMDetection, and an example that uses it.
+
+        Returns:
+            The exported file.
+
+        Raises:
+            CvtkError: The model is not trained yet, its architecture cannot be exported, or a file exists.
+        """
+        if self.spec.is_exported:
+            raise ModelError(
+                f"{self.name} is exported already.", "Export the weights, NAME.pth."
+            )
+        from cvtk.engine.export.export import export
+
+        return export(self.spec, options)
+
+    def _predictor(self, device: str) -> AnyPredictor:
+        from cvtk.engine.exported import ExportedPredictor
         from cvtk.engine.predict import Predictor
 
         if device not in self._predictors:
-            self._predictors[device] = Predictor(self.spec, device)
+            kind = ExportedPredictor if self.spec.is_exported else Predictor
+            self._predictors[device] = kind(self.spec, device)
         return self._predictors[device]

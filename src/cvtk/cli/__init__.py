@@ -21,6 +21,10 @@ COMMANDS = {
     "data": ("cvtk.cli.data", "Check, convert, split and show annotated images."),
     "measure": ("cvtk.cli.measure", "Sizes, shapes and colours of objects, as tables."),
     "compare": ("cvtk.cli.compare", "Is one of two models better, and is that sure?"),
+    "export": (
+        "cvtk.cli.export",
+        "Weights as a file that needs no PyTorch and no MMDetection.",
+    ),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
     "doctor": (
         "cvtk.cli.doctor",

@@ -168,7 +168,7 @@ def _options(options: TrainOptions) -> dict[str, Any]:
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(options).items()
-        if name != "epochs"  # another name of `epoch`
+        if name not in ("epochs", "progress")  # another name of `epoch`; a function
     }
 
 

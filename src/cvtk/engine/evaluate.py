@@ -19,7 +19,7 @@ from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
 from cvtk.engine.evaluated import PREDICTIONS, STATS
-from cvtk.engine.predict import Predictor
+from cvtk.engine.predict import AnyPredictor
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.thresholds import thresholds_on
 from cvtk.engine.tiling import Tiling
@@ -37,7 +37,7 @@ TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
 
 
-def evaluate(predictor: Predictor, options: EvaluateOptions) -> Statistics:
+def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Statistics:
     """Evaluates; writes to the folder of the options, if there is one.
 
     Returns:
@@ -73,7 +73,7 @@ def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
 
 
 def evaluate_to_files(
-    predictor: Predictor,
+    predictor: AnyPredictor,
     truth: data.Dataset,
     folder: Path,
     stats_file: Path,
@@ -164,7 +164,7 @@ def write_analysis(
 
 
 def measure(
-    predictor: Predictor, truth: data.Dataset, tiling: Tiling | None = None
+    predictor: AnyPredictor, truth: data.Dataset, tiling: Tiling | None = None
 ) -> tuple[Statistics, list[dict[str, Any]]]:
     """The statistics on an annotated set, and all predictions; see `predict_all`."""
     predictions = predict_all(predictor, truth, tiling)
@@ -173,7 +173,7 @@ def measure(
 
 
 def predict_all(
-    predictor: Predictor, truth: data.Dataset, tiling: Tiling | None = None
+    predictor: AnyPredictor, truth: data.Dataset, tiling: Tiling | None = None
 ) -> list[dict[str, Any]]:
     """All predictions for an annotated set, not thresholded, with the set's own ids."""
     spec = predictor.spec

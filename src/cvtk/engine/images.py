@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from cvtk.data.images import probe, read_image, too_thin
 from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
 from cvtk.data.tiles import Tile
+from cvtk.engine.pictures import Picture
 from cvtk.errors import DataError
 from cvtk.recipe.nodes import each_dict
 
@@ -64,26 +64,6 @@ def read_as_displayed(node: Any, intensity: Intensity = "depth") -> None:
             part["type"] = ReadImage
             if intensity != "depth":
                 part["intensity"] = intensity
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as it was read, and as the network takes it.
-
-    Attributes:
-        source: Which image.
-        bgr: (H, W, 3) blue, green, red, as MMDetection reads it.
-        sample: What its pipeline made of it; None where it is not prepared.
-    """
-
-    source: ImageSource
-    bgr: NDArray[Any]
-    sample: Any
-
-    @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """(H, W, 3) in RGB."""
-        return self.bgr[..., ::-1].astype(np.uint8, copy=False)
 
 
 class Reader:

@@ -22,7 +22,7 @@ from cvtk.engine.journal import (
     require_not_stopped,
     require_same_images,
 )
-from cvtk.engine.predict import Predictor
+from cvtk.engine.predict import AnyPredictor
 from cvtk.engine.progress import Progress
 from cvtk.errors import CvtkError, DataError, FileError, OptionError
 from cvtk.io import IMAGE_SUFFIXES, require_free
@@ -37,7 +37,7 @@ Predicted: TypeAlias = tuple[ImageSource, NDArray[np.uint8], Result]
 """An image, its pixels in RGB, and what was found in it."""
 
 
-def predict_to_files(predictor: Predictor, options: InferenceOptions) -> Path:
+def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path:
     """Draws what is found in each image, and writes it all to `instances.json`.
 
     What is found is noted on disk image by image, so that memory stays flat, and `resume` goes on after a run that
@@ -137,7 +137,7 @@ class _Run:
     """
 
     def __init__(
-        self, predictor: Predictor, options: InferenceOptions, folder: Path
+        self, predictor: AnyPredictor, options: InferenceOptions, folder: Path
     ) -> None:
         self._predictor = predictor
         self._options = options

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from cvtk.data.images import in_parallel
 from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
+from cvtk.engine.exported import ExportedPredictor
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
@@ -30,7 +31,7 @@ from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
 if TYPE_CHECKING:
-    from cvtk.engine.images import Picture
+    from cvtk.engine.pictures import Picture
 
 T = TypeVar("T")
 
@@ -148,8 +149,16 @@ class Predictor:
             yield from zip(batch, found(batch), strict=True)
 
 
-def load_network(spec: ModelSpec, device: str) -> Any:
+AnyPredictor: TypeAlias = Predictor | ExportedPredictor
+
+
+def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> Any:
     """The trained network, with its configuration as `cfg`, and its scores to cut at as `thresholds`.
+
+    Args:
+        spec: A model with weights.
+        device: As PyTorch calls it.
+        lean_masks: Whether it gives masks as RLE; see `cvtk.engine.lean_masks`.
 
     Raises:
         ModelError: The weights do not fit the configuration beside them.
@@ -182,7 +191,8 @@ def load_network(spec: ModelSpec, device: str) -> Any:
         ) from None
     network.cfg = cfg
     network.thresholds = stored_thresholds(checkpoint, spec)
-    use_lean_masks(network)
+    if lean_masks:
+        use_lean_masks(network)
     return network.to(device).eval()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cvtk.engine.config_files import read_config
 from cvtk.errors import DataError, FileError, InstallError, ModelError
+from cvtk.exported.onnx import OnnxFile
 from cvtk.io import is_file
 from cvtk.metrics.detections import Kind
 from cvtk.options import DEFAULT_MODELS, PathLike
@@ -25,7 +26,7 @@ class ModelSpec:
         task: "segm" (masks and boxes) or "det" (boxes).
         classes: Class names in their order.
         category_ids: COCO id of each class.
-        weights: The file of its weights; None before training.
+        weights: The file of its weights, or an exported model; None before training.
         trust_weights: Whether a file of weights may hold anything, and so run code.
     """
 
@@ -42,6 +43,11 @@ class ModelSpec:
         """What is compared with the true objects: masks where it finds them, else boxes."""
         return "segm" if self.task == "segm" else "bbox"
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether it runs without PyTorch and MMDetection."""
+        return self.weights is not None and self.weights.suffix == ".onnx"
+
 
 def make_spec(
     model: PathLike,
@@ -55,8 +61,12 @@ def make_spec(
         ModelError: No such architecture or weights, or no labels.
         InstallError: MMDetection is not installed.
     """
-    require_mmdet()
     name = str(model) or DEFAULT_MODELS[task or "segm"]
+    if name.endswith(".onnx"):
+        spec = open_exported(Path(name))
+        _require_classes(spec, labels)
+        return spec
+    require_mmdet()
     if name.endswith(".pth"):
         spec = open_weights(Path(name), trust_weights)
         _require_classes(spec, labels)
@@ -71,6 +81,18 @@ def make_spec(
     classes = read_names(labels)
     ids = list(range(1, len(classes) + 1))
     return ModelSpec(name, entry.config, task or entry.task, classes, ids)
+
+
+def open_exported(file: Path) -> ModelSpec:
+    """A model from an exported file, which knows all of this itself.
+
+    Raises:
+        CvtkError: It cannot be used; see `OnnxFile`.
+    """
+    about = OnnxFile(file, "cpu").description
+    return ModelSpec(
+        str(file), file, about.task, about.classes, about.category_ids, file
+    )
 
 
 def open_weights(weights: Path, trust_weights: bool = False) -> ModelSpec:

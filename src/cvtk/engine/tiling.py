@@ -20,7 +20,8 @@ from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
 if TYPE_CHECKING:
-    from cvtk.engine.images import Picture, Reader
+    from cvtk.engine.images import Reader
+    from cvtk.engine.pictures import Picture
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Trained weights as a file that runs without PyTorch and MMDetection."""

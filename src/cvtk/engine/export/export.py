@@ -1,0 +1,156 @@
+"""Trained weights as one file that runs without PyTorch and MMDetection, and an example that uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cvtk import __version__
+from cvtk.engine.export.example import write_example
+from cvtk.engine.export.inputs import image_form
+from cvtk.engine.export.trial import require_same_results
+from cvtk.engine.predict import load_network
+from cvtk.engine.quiet import quiet_libraries
+from cvtk.engine.spec import ModelSpec
+from cvtk.errors import CvtkError, InstallError, ModelError, one_line
+from cvtk.exported.description import FORMAT, KEY, Description, ImageForm
+from cvtk.exported.options import ExportOptions
+from cvtk.io import atomic_write, require_free
+from cvtk.log import logger
+
+
+def export(spec: ModelSpec, options: ExportOptions) -> Path:
+    """Writes trained weights as an exported file, and beside it an example that runs it.
+
+    The file is tried before it gets its name: it must find what the weights find.
+
+    Args:
+        spec: A model with weights.
+        options: What to write.
+
+    Returns:
+        The exported file.
+
+    Raises:
+        ModelError: There are no weights yet, or the architecture cannot be exported.
+        InstallError: A package that exporting needs is missing.
+        FileError: A file exists already.
+    """
+    if spec.weights is None:
+        raise ModelError(
+            f"{spec.name} has no weights yet.", "Train it, then export NAME.pth."
+        )
+    file = Path(options.output or spec.weights.with_suffix(".onnx"))
+    example = file.with_name(f"{file.stem}_onnx.py")
+    for path in (file, example):
+        require_free(path, force=options.force)
+    _require_packages()
+    with atomic_write(file, force=options.force) as part, quiet_libraries():
+        description = _write(spec, options, part)
+        compared = require_same_results(spec, part)
+    write_example(example, file.name, description, force=options.force)
+    if not compared:
+        logger.warning(
+            "The weights find nothing in made-up pictures, on which the file is tried: compare the two on yours."
+        )
+    logger.info(f"Wrote {file}, and {example}, which shows how to use it.")
+    return file
+
+
+def _require_packages() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise InstallError(
+            f"Exporting needs {error.name}, which is not installed.",
+            'Install it with: pip install "cvtk[onnx]"',
+        ) from None
+
+
+def _write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
+    """Traces the network, and writes it with its description."""
+    import onnx
+
+    network = load_network(spec, "cpu", lean_masks=False)
+    architecture = _architecture(network)
+    try:
+        description = _trace(network, spec, options, architecture, file)
+    except CvtkError as error:
+        raise _not_exportable(architecture, str(error)) from None
+    except Exception as error:  # whatever PyTorch cannot trace or write
+        raise _not_exportable(architecture, one_line(error)) from error
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {KEY: description.text()})
+    model.producer_name, model.producer_version = "cvtk", __version__
+    model.doc_string = f"Finds {', '.join(spec.classes)}. Licence: {options.licence}"
+    onnx.save(model, file)
+    return description
+
+
+def _architecture(network: Any) -> str:
+    """What the network is called, such as `RTMDet with CSPNeXt`."""
+    return f"{type(network).__name__} with {type(network.backbone).__name__}"
+
+
+def _not_exportable(architecture: str, reason: str) -> ModelError:
+    return ModelError(
+        f"{architecture} cannot be exported: {reason}",
+        "See docs/export-table.md for those that can.",
+    )
+
+
+def _trace(
+    network: Any,
+    spec: ModelSpec,
+    options: ExportOptions,
+    architecture: str,
+    file: Path,
+) -> Description:
+    """Writes the traced network as ONNX, and describes it."""
+    import torch
+
+    from cvtk.engine.export.network import ExportedNetwork
+    from cvtk.engine.export.stand_ins import stand_ins
+
+    image = image_form(network.cfg.test_dataloader.dataset.pipeline)
+    width, height = image.canvas or image.scale
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(
+        0, 256, (1, height, width, 3), dtype=torch.uint8, generator=generator
+    )
+    inputs = (picture, torch.zeros(()))  # with a score of 0 there are objects to trace
+    with stand_ins(), torch.no_grad():
+        exported = ExportedNetwork(network, image, with_masks=spec.task == "segm")
+        traced = torch.jit.trace(exported, inputs, check_trace=False)
+        torch.onnx.export(
+            traced,
+            inputs,
+            file,
+            dynamo=False,  # what depends on data, such as the number of objects, is not for the newer exporter
+            opset_version=options.opset,
+            input_names=["image", "score"],
+            output_names=exported.outputs,
+            dynamic_axes=_dynamic_axes(exported.outputs, image),
+        )
+    return Description(
+        format=FORMAT,
+        cvtk=__version__,
+        architecture=architecture,
+        task="segm" if exported.masks else "det",
+        classes=list(spec.classes),
+        category_ids=list(spec.category_ids),
+        image=image,
+        masks=exported.masks,
+        lowest_score=exported.lowest_score,
+        score=options.score,
+        licence=options.licence,
+    )
+
+
+def _dynamic_axes(outputs: list[str], image: ImageForm) -> dict[str, dict[int, str]]:
+    """The sides of arrays that differ from image to image, and what to call them."""
+    axes = {name: {0: "objects"} for name in outputs}
+    if image.keep_ratio and not image.canvas:
+        axes["image"] = {1: "height", 2: "width"}
+    return axes

@@ -1,0 +1,274 @@
+"""Functions of MMDetection in a form that can be traced, in their place while a network is exported.
+
+Tracing runs a network once and records what is done with tensors. What Python decides meanwhile, such as which
+branch an `if` takes or how many boxes are left, is recorded as it was for that one image. The functions below do
+the same as those they stand for, on any number of boxes, and without writing into parts of a tensor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cvtk.errors import ModelError
+
+# In the settings of `batched_nms`: whether boxes without an area are left out, as by `min_bbox_size=0`.
+WITHOUT_EMPTY = "without_empty"
+
+
+class Threshold:
+    """A number of the test configuration that the exported network takes as an input.
+
+    MMDetection copies its configuration and compares: `scores > threshold`. A tensor would lose its trace in the copy.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Threshold:
+        return self
+
+    def __lt__(self, scores: Tensor) -> Tensor:
+        """What Python asks for `scores > threshold`."""
+        return scores > self.value
+
+    def __le__(self, scores: Tensor) -> Tensor:
+        """What Python asks for `scores >= threshold`."""
+        return scores >= self.value
+
+
+class Shape(tuple[Any, Any]):
+    """The height and the width of a picture, traced numbers that stay so when MMDetection copies what it is told."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shape:
+        return self
+
+
+def batched_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    idxs: Tensor,
+    nms_cfg: dict[str, Any] | None,
+    class_agnostic: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`mmcv.ops.batched_nms`: boxes with their scores (K, 5), best first, and their indices (K,)."""
+    if nms_cfg is None:
+        scores, order = scores.sort(descending=True)
+        return torch.cat([boxes[order], scores[:, None]], -1), order
+    kind = nms_cfg.get("type", "nms")
+    if kind != "nms":
+        raise ModelError(f"Its suppression of duplicates, {kind}, has no operator.")
+    apart = boxes
+    if not nms_cfg.get("class_agnostic", class_agnostic):
+        # Classes are moved so far apart that none suppresses another. With no box left there is no largest value.
+        largest = torch.cat([boxes.reshape(-1), boxes.new_zeros(1)]).max()
+        apart = boxes + (idxs.to(boxes) * (largest + 1))[:, None]
+    threshold = float(nms_cfg["iou_threshold"])
+    if nms_cfg.get(WITHOUT_EMPTY):
+        [full] = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero(as_tuple=True)
+        keep = full[torch.ops.torchvision.nms(apart[full], scores[full], threshold)]
+    else:
+        keep = torch.ops.torchvision.nms(apart, scores, threshold)
+    if nms_cfg.get("max_num", -1) > 0:
+        keep = keep[: nms_cfg["max_num"]]
+    return torch.cat([boxes[keep], scores[keep][:, None]], -1), keep
+
+
+def filter_scores_and_topk(
+    scores: Tensor, score_thr: Any, topk: int, results: Any = None
+) -> tuple[Tensor, Tensor, Tensor, Any]:
+    """`mmdet.models.utils.filter_scores_and_topk`: the best `topk` of the scores (N, classes) above a threshold."""
+    above = scores > score_thr
+    places = above.nonzero()
+    kept, order = scores[above].sort(descending=True)
+    places = places[order[:topk]]
+    rows, labels = places[:, 0], places[:, 1]
+    if isinstance(results, dict):
+        results = {name: values[rows] for name, values in results.items()}
+    elif isinstance(results, list):
+        results = [values[rows] for values in results]
+    elif results is not None:
+        results = results[rows]
+    return kept[:topk], labels, rows, results
+
+
+def distance2bbox(points: Tensor, distance: Tensor, max_shape: Any = None) -> Tensor:
+    """`mmdet.structures.bbox.distance2bbox`: boxes (..., 4) from points and distances to their four sides."""
+    start = points[..., :2] - distance[..., :2]
+    end = points[..., :2] + distance[..., 2:]
+    return _clipped(torch.cat([start, end], -1), max_shape)
+
+
+def delta2bbox(
+    rois: Tensor,
+    deltas: Tensor,
+    means: Any = (0.0, 0.0, 0.0, 0.0),
+    stds: Any = (1.0, 1.0, 1.0, 1.0),
+    max_shape: Any = None,
+    wh_ratio_clip: float = 16 / 1000,
+    clip_border: bool = True,
+    add_ctr_clamp: bool = False,
+    ctr_clamp: int = 32,
+) -> Tensor:
+    """`mmdet...delta2bbox`: boxes (N, classes * 4) from boxes (N, 4) and what is to change (N, classes * 4)."""
+    classes = deltas.shape[1] // 4
+    delta = deltas.reshape(-1, classes, 4)
+    delta = delta * delta.new_tensor(stds) + delta.new_tensor(means)
+    box = rois[:, None, :]
+    centre, size = (box[..., :2] + box[..., 2:]) * 0.5, box[..., 2:] - box[..., :2]
+    shift, growth = size * delta[..., :2], delta[..., 2:]
+    limit = abs(math.log(wh_ratio_clip))
+    if add_ctr_clamp:
+        shift, growth = shift.clamp(-ctr_clamp, ctr_clamp), growth.clamp(max=limit)
+    else:
+        growth = growth.clamp(-limit, limit)
+    half = size * growth.exp() * 0.5
+    boxes = torch.cat([centre + shift - half, centre + shift + half], -1)
+    boxes = _clipped(boxes, max_shape if clip_border else None)
+    return boxes.reshape(-1, classes * 4)
+
+
+def _clipped(boxes: Tensor, max_shape: Any) -> Tensor:
+    """Boxes (..., 4) inside an image of this height and width, which may be traced numbers."""
+    if max_shape is None:
+        return boxes
+    height, width = (torch.as_tensor(side).to(boxes) for side in max_shape[:2])
+    limits = torch.stack([width, height, width, height])
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def extract_from_levels(
+    self: Any, feats: Any, rois: Tensor, roi_scale_factor: float | None = None
+) -> Tensor:
+    """`SingleRoIExtractor.forward`: each region from its level, with any number of regions in each level."""
+    if roi_scale_factor is not None:
+        rois = self.roi_rescale(rois, roi_scale_factor)
+    levels = self.map_roi_levels(rois, len(feats))
+    found, places = [], []
+    for number, (layer, features) in enumerate(
+        zip(self.roi_layers, feats, strict=True)
+    ):
+        [place] = (levels == number).nonzero(as_tuple=True)
+        found.append(layer(features, rois[place]))
+        places.append(place)
+    return torch.cat(found)[torch.cat(places).argsort()]
+
+
+def masks_of_kernels(
+    self: Any, mask_feat: Tensor, kernels: Tensor, priors: Tensor
+) -> Tensor:
+    """`RTMDetInsHead._mask_predict_by_feat_single`: the masks (N, h, w) that kernels (N, P) of objects make.
+
+    The original convolves with as many groups as there are objects, a number that a file would hold fast.
+    """
+    height, width = mask_feat.shape[-2:]
+    grid = self.prior_generator.single_level_grid_priors(
+        (height, width), level_idx=0, device=mask_feat.device
+    )
+    points, strides = priors[:, None, :2], priors[:, None, 2:3]
+    places = ((points - grid[None, :, :2]) / (strides * 8)).permute(0, 2, 1)
+    shared = mask_feat.reshape(1, mask_feat.shape[-3], -1)
+    values = torch.cat([places, shared.expand(places.shape[0], -1, -1)], 1)
+    weights = kernels.split([*self.weight_nums, *self.bias_nums], 1)
+    layers = len(self.weight_nums)
+    for number in range(layers):
+        bias = weights[layers + number][:, :, None]
+        channels = self.weight_nums[number] // self.bias_nums[number]
+        weight = weights[number].reshape(-1, self.bias_nums[number], channels)
+        values = torch.bmm(weight, values) + bias
+        if number < layers - 1:
+            values = values.relu()
+    return values.reshape(-1, height, width)
+
+
+def convolve_each(
+    self: Any, features: Tensor, weights: list[Tensor], biases: list[Tensor], _: Any
+) -> Tensor:
+    """`CondInstMaskHead.dynamic_conv_forward`: for each of N objects its own layers of convolution by 1 x 1.
+
+    Args:
+        self: The head.
+        features: (1, N * channels, h, w).
+        weights: Of each layer, (N * outputs, inputs, 1, 1).
+        biases: Of each layer, (N * outputs).
+        _: N, which a file would hold fast.
+
+    Returns:
+        (1, N, h, w).
+    """
+    height, width = features.shape[-2:]
+    values = features.reshape(-1, weights[0].shape[1], height * width)
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):
+        last = number == len(weights)
+        outputs = 1 if last else self.in_channels
+        layer = weight.reshape(-1, outputs, weight.shape[1])
+        values = torch.bmm(layer, values) + bias.reshape(-1, outputs, 1)
+        values = values if last else values.relu()
+    return values.reshape(1, -1, height, width)
+
+
+def crop_to_boxes(
+    self: Any, mask_preds: list[Tensor], batch_img_metas: Any, positive_infos: Any
+) -> list[Tensor]:
+    """`YOLACTProtonet.crop_mask_preds`: masks (h, w, N) of an image as (N, h, w), 0 outside their boxes."""
+    [masks], [about], [objects] = mask_preds, batch_img_metas, positive_infos
+    height, width = about["img_shape"][:2]
+    sizes = objects.bboxes.new_tensor([width, height, width, height])
+    return [self.crop_single(masks, objects.bboxes / sizes).permute(2, 0, 1)]
+
+
+_split = Tensor.split
+
+
+def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """`Tensor.split`, for which a tensor in one part is that part, however long.
+
+    MMDetection splits what it finds into the parts of each image by their lengths, and here there is one image.
+    """
+    if isinstance(split_size, (list, tuple)) and len(split_size) == 1:
+        return (self,)
+    parts: tuple[Tensor, ...] = _split(self, split_size, dim)
+    return parts
+
+
+@contextlib.contextmanager
+def stand_ins() -> Iterator[None]:
+    """Puts the functions of this module in the place of those they stand for, wherever MMDetection imported them."""
+    import mmcv.ops
+    from mmdet.models import utils
+    from mmdet.models.dense_heads import (
+        CondInstMaskHead,
+        RTMDetInsHead,
+        YOLACTProtonet,
+    )
+    from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+    from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
+    from mmdet.structures import bbox
+
+    functions: dict[Callable[..., Any], Callable[..., Any]] = {
+        mmcv.ops.batched_nms: batched_nms,
+        utils.filter_scores_and_topk: filter_scores_and_topk,
+        bbox.distance2bbox: distance2bbox,
+        delta_xywh_bbox_coder.delta2bbox: delta2bbox,
+        RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
+        SingleRoIExtractor.forward: extract_from_levels,
+        CondInstMaskHead.dynamic_conv_forward: convolve_each,
+        YOLACTProtonet.crop_mask_preds: crop_to_boxes,
+        Tensor.split: split,
+    }
+    heads = [RTMDetInsHead, CondInstMaskHead, YOLACTProtonet, SingleRoIExtractor]
+    modules = [m for name, m in sys.modules.items() if name.startswith("mmdet.")]
+    owners = [*modules, *heads, Tensor]
+    with contextlib.ExitStack() as replaced:
+        for owner in owners:
+            for name, original in list(vars(owner).items()):
+                if callable(original) and original in functions:
+                    setattr(owner, name, functions[original])
+                    replaced.callback(setattr, owner, name, original)
+        yield

@@ -1,0 +1,99 @@
+"""The trial of an exported file: it must find what the weights find."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from PIL import Image, ImageFilter
+
+from cvtk.data.sources import ImageSource, list_images
+from cvtk.engine.export.network import test_settings
+from cvtk.engine.exported import ExportedPredictor
+from cvtk.engine.predict import Predictor
+from cvtk.engine.spec import ModelSpec
+from cvtk.errors import ModelError
+from cvtk.results import Result
+
+# Of other proportions than that which the network was traced with.
+SIZES = ((480, 360), (300, 420))
+BEST = 10  # objects of a picture that are compared
+SCORE_DIFFERENCE = 0.01
+IOU = 0.95
+SMALLEST = 100  # pixels of an object that is compared: in a smaller one a single pixel counts for much
+# Of the objects that are compared. Those of a network that has learned little are so alike that some may change.
+SHARE = 0.8
+
+
+def require_same_results(spec: ModelSpec, file: Path) -> int:
+    """Compares an exported file with the weights that it was made from, on made-up pictures, whatever the score.
+
+    Returns:
+        How many objects were compared; 0 where the weights find none that is large enough.
+
+    Raises:
+        ModelError: It finds something else.
+    """
+    weights = Predictor(spec, "cpu")
+    for part in test_settings(weights.network, "score_thr"):
+        part["score_thr"] = 0
+    exported = ExportedPredictor(replace(spec, config=file, weights=file), "cpu")
+    exported.about = msgspec.structs.replace(exported.about, lowest_score=0)
+    with tempfile.TemporaryDirectory() as folder:
+        images = list_images(_pictures(Path(folder)))
+        expected = _found(weights, images)
+        found = _found(exported, images)
+    same = [
+        _is_among(one, index, other)
+        for one, other in zip(map(_large, expected), found, strict=True)
+        for index in range(min(BEST, len(one)))
+    ]
+    if sum(same) < SHARE * len(same):
+        raise ModelError(
+            f"{spec.name} cannot be exported: of {len(same)} objects in a trial, the file found {sum(same)}.",
+            "See docs/export-table.md for the architectures that can be.",
+        )
+    return len(same)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Pictures of coloured clouds."""
+    random = np.random.default_rng(0)
+    paths = []
+    for number, (width, height) in enumerate(SIZES):
+        noise = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        cloud = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(8))
+        stretched = np.clip((np.asarray(cloud).astype(int) - 128) * 12 + 128, 0, 255)
+        paths.append(folder / f"{number}.png")
+        Image.fromarray(stretched.astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+def _found(
+    predictor: Predictor | ExportedPredictor, images: list[ImageSource]
+) -> list[Result]:
+    return list(predictor.predict(images, batch_size=1, score=0))
+
+
+def _large(result: Result) -> Result:
+    """The objects whose box and mask are large enough to be compared."""
+    areas = np.array([item["area"] for item in result.to_coco()])
+    return result[np.minimum(areas, result.bboxes[:, 2:].prod(axis=1)) >= SMALLEST]
+
+
+def _is_among(one: Result, index: int, other: Result) -> bool:
+    """Whether an object of one result is in the other too, with about the same score, box and mask."""
+    from pycocotools import mask as coco_mask
+
+    near = np.abs(other.scores - one.scores[index]) < SCORE_DIFFERENCE
+    candidates = other[near & (other.labels == one.labels[index])]
+    if not len(candidates):
+        return False
+    if one.masks is None:
+        ious = coco_mask.iou(candidates.bboxes, one[index].bboxes, [0])
+    else:
+        ious = coco_mask.iou(candidates.masks, one[index].masks, [0])
+    return bool(ious.max() >= IOU)

@@ -1,0 +1,65 @@
+"""What `Model.export` and `cvtk export` take; see `cvtk.options`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cvtk.declare import Option
+from cvtk.options import PathLike
+from cvtk.options.shared import _Force
+
+
+@dataclass(frozen=True)
+class ExportOptions(_Force):
+    """An export of trained weights, for where PyTorch and MMDetection are not installed."""
+
+    to: Annotated[
+        Literal["onnx"], Option(help="kind of file to write", kind="library")
+    ] = "onnx"
+    _: KW_ONLY
+    output: Annotated[
+        PathLike | None,
+        Option(
+            help="file to write, NAME.onnx",
+            unset="beside the weights",
+            kind="library",
+        ),
+    ] = None
+    score: Annotated[
+        float,
+        Option(
+            help="lowest score to show, noted in the file",
+            minimum=0,
+            maximum=1,
+            kind="library",
+        ),
+    ] = 0.3
+    licence: Annotated[
+        str,
+        Option(
+            help="licence of the weights, noted in the file",
+            pattern=re.compile(r"\S.*"),
+            expected="a line of text",
+            kind="library",
+        ),
+    ] = "not stated"
+    opset: Annotated[
+        int,
+        Option(
+            help="version of ONNX's operators",
+            minimum=16,
+            maximum=20,
+            kind="library",
+        ),
+    ] = 17
+
+    def contradictions(self) -> list[str]:
+        """Sentences on values that do not go together; empty where all do."""
+        if self.output and Path(self.output).suffix != f".{self.to}":
+            return [
+                f"{self.output} does not end in .{self.to}. Call it NAME.{self.to}."
+            ]
+        return []

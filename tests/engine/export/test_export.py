@@ -1,0 +1,252 @@
+"""Trained weights as an ONNX file: it finds the same, and needs neither PyTorch nor MMDetection."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+pytest.importorskip("onnx", reason="needs onnx")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+import cvtk
+import cvtk.io
+from cvtk.errors import FileError, ModelError, OptionError
+
+pytestmark = pytest.mark.train
+
+# What may be in PyTorch's place: nothing. Put before a program, this makes importing it fail.
+WITHOUT = """
+import sys
+for name in ("torch", "torchvision", "mmcv", "mmdet", "mmengine"{more}):
+    sys.modules[name] = None
+"""
+
+
+# Lowest score of the objects of a network that has learned for seconds.
+WEAK = 0.001
+
+
+@pytest.fixture(scope="module")
+def exported(demo, tmp_path_factory):
+    """Weights of a short training, and their exported file."""
+    folder = tmp_path_factory.mktemp("exported")
+    model = cvtk.create_model("rtmdet-ins_tiny_8xb32-300e_coco", labels=demo.label)
+    model.train(
+        demo.train,
+        output_weights=folder / "fruit.pth",
+        epoch=8,
+        batch_size=2,
+        num_workers=0,
+        image_size=96,
+        lr=0.002,
+        weights="none",
+        set=[f"model.test_cfg.score_thr={WEAK}"],
+        device="cpu",
+    )
+    model.export("onnx", licence="CC BY 4.0", score=WEAK)
+    return folder
+
+
+def results(file, images, score=WEAK):
+    return list(cvtk.create_model(file).predict(images, score=score, device="cpu"))
+
+
+def require_same_objects(found, expected):
+    """Objects of one class in the same order of scores, with the same scores, boxes and masks."""
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    assert sorted(found.labels) == sorted(expected.labels)
+    for index, mask in enumerate(expected.masks):
+        near = np.abs(found.scores - expected.scores[index]) < 1e-4
+        same = found[near & (found.labels == expected.labels[index])]
+        ious = coco_mask.iou(same.masks, [mask], [0]) if len(same) else np.zeros(1)
+        assert ious.max() >= 0.99 or coco_mask.area(mask) == 0
+        assert np.abs(same.bboxes - expected.bboxes[index]).max(axis=1).min() < 0.1
+
+
+def test_it_finds_what_the_weights_find(exported, demo):
+    images = demo.train.parent / "images"
+    expected = results(exported / "fruit.pth", images)
+    areas = [coco_mask.area(mask) for result in expected for mask in result.masks]
+    assert sum(area > 100 for area in areas) > 10, "or there is nothing to compare"
+    found = results(exported / "fruit.onnx", images)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.path, one.width, one.height) == (
+            other.path,
+            other.width,
+            other.height,
+        )
+        require_same_objects(one, other)
+
+
+def test_only_strong_objects(exported, demo):
+    images = demo.train.parent / "images"
+    every = results(exported / "fruit.onnx", images)
+    middle = float(np.median(np.concatenate([result.scores for result in every])))
+    strong = results(exported / "fruit.onnx", images, score=middle)
+    found = [scores for result in strong for scores in result.scores]
+    assert 0 < len(found) < sum(map(len, every))
+    assert min(found) >= middle
+
+
+def test_nothing_found(exported, demo):
+    images = demo.train.parent / "images"
+    assert [len(r) for r in results(exported / "fruit.onnx", images, score=1)] == [
+        0
+    ] * 4
+
+
+def test_the_metrics_are_the_same(exported, demo):
+    expected = cvtk.create_model(exported / "fruit.pth").evaluate(demo.test)
+    found = cvtk.create_model(exported / "fruit.onnx").evaluate(demo.test)
+    for part in ("stats", "bbox_stats"):
+        assert found[part] == pytest.approx(expected[part], abs=0.001)
+
+
+def test_it_knows_what_is_needed_to_use_it(exported, demo):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(exported / "fruit.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map["cvtk"])
+    assert about["classes"] == demo.label.read_text().split()
+    assert about["image"]["canvas"] == [96, 96]
+    assert (about["score"], about["licence"]) == (WEAK, "CC BY 4.0")
+    assert about["cvtk"] == cvtk.__version__
+    assert about["architecture"] == "RTMDet with CSPNeXt"
+    model = cvtk.create_model(exported / "fruit.onnx")
+    assert (model.task, model.classes) == ("segm", about["classes"])
+
+
+def run(code, *args, without=()):
+    more = "".join(f', "{name}"' for name in without)
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(more=more) + code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
+    """`inference` and `evaluate` of a helper script, in a process in which PyTorch cannot be imported."""
+    script = tmp_path / "segm.py"
+    cvtk.create_script(script, "segm", "rtmdet-ins_tiny_8xb32-300e_coco")
+    code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
+    common = "--model_weights", exported / "fruit.onnx", "--label", demo.label
+    done = run(
+        *(
+            code,
+            script,
+            "inference",
+            "--data",
+            demo.test,
+            "--score",
+            str(WEAK),
+            *common,
+        ),
+        *("--output", tmp_path / "found"),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found" / "instances.json").read_text())
+    expected = results(exported / "fruit.pth", demo.test)
+    assert len(found["annotations"]) == sum(map(len, expected))
+    done = run(
+        *(code, script, "evaluate", "--data", demo.test, *common),
+        *("--output", tmp_path / "metrics"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "metrics" / "report.html").exists()
+
+
+def test_without_mmdetection_mistakes_end_in_one_line(exported, tmp_path):
+    code = "from cvtk.cli import main; main(sys.argv[1:], prog_name='cvtk')"
+    done = run(code, "export", exported / "fruit.onnx")
+    assert done.returncode == 1
+    assert "exported already" in done.stderr and "Traceback" not in done.stderr
+    done = run(code, "export", exported / "fruit.pth")
+    assert done.returncode == 1
+    assert "needs MMDetection" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_example_needs_onnxruntime_numpy_and_pillow_alone(exported, demo, tmp_path):
+    example = exported / "fruit_onnx.py"
+    assert len(example.read_text().splitlines()) <= 65
+    for file in (example, exported / "fruit.onnx"):
+        shutil.copy(file, tmp_path)
+    [image, *_] = sorted((demo.train.parent / "images").iterdir())
+    code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
+    done = run(
+        *(code, tmp_path / "fruit_onnx.py", image, tmp_path / "found.png"),
+        without=("cvtk", "cv2", "pycocotools", "scipy", "matplotlib", "pandas"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "found.png").exists()
+    [expected] = results(exported / "fruit.onnx", image)
+    assert abs(len(done.stdout.splitlines()) - len(expected)) <= 0.2 * len(expected)
+
+
+def test_the_masks_of_the_example(exported, demo):
+    """Pillow rounds pixels in its own way, so that a mask may differ at its edge, and a weak object be missing."""
+    find_objects = runpy.run_path(str(exported / "fruit_onnx.py"))["find_objects"]
+    images = sorted((demo.train.parent / "images").iterdir())
+    ious = []
+    for path, expected in zip(
+        images, results(exported / "fruit.onnx", images), strict=True
+    ):
+        objects = find_objects(Image.open(path).convert("RGB"))
+        masks = [cvtk.io.encode_mask(mask) for _, _, _, mask in objects]
+        for mask in expected.masks:
+            if coco_mask.area(mask) > 100:
+                ious.append(coco_mask.iou(masks, [mask], [0]).max())
+    assert len(ious) > 10, "or there is nothing to compare"
+    assert np.median(ious) > 0.95
+
+
+def test_nothing_is_replaced(exported):
+    model = cvtk.create_model(exported / "fruit.pth")
+    before = zlib.crc32((exported / "fruit.onnx").read_bytes())
+    with pytest.raises(FileError, match=r"fruit.onnx exists already"):
+        model.export("onnx")
+    assert zlib.crc32((exported / "fruit.onnx").read_bytes()) == before
+    assert not list(exported.glob(".*"))
+
+
+def test_it_cannot_learn(exported, demo, tmp_path):
+    model = cvtk.create_model(exported / "fruit.onnx")
+    with pytest.raises(ModelError, match=r"exported model, which cannot learn"):
+        model.train(demo.train, output_weights=tmp_path / "a.pth")
+
+
+def test_it_cannot_be_exported_again(exported, tmp_path):
+    model = cvtk.create_model(exported / "fruit.onnx")
+    with pytest.raises(ModelError, match=r"exported already"):
+        model.export("onnx", output=tmp_path / "a.onnx")
+
+
+def test_other_labels(exported):
+    with pytest.raises(ModelError, match=r"was trained for"):
+        cvtk.create_model(exported / "fruit.onnx", labels=["weed"])
+
+
+def test_options_that_cannot_be_used(exported):
+    model = cvtk.create_model(exported / "fruit.pth")
+    with pytest.raises(OptionError, match=r"opset cannot be 99. Use a whole number"):
+        model.export("onnx", opset=99)
+    with pytest.raises(OptionError, match=r"does not end in .onnx"):
+        model.export("onnx", output="a.bin")
+
+
+def test_a_model_without_weights(demo):
+    model = cvtk.create_model("rtmdet-ins_tiny_8xb32-300e_coco", labels=demo.label)
+    with pytest.raises(ModelError, match=r"has no weights yet"):
+        model.export("onnx")

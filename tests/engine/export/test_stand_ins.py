@@ -1,0 +1,158 @@
+"""What stands for functions of MMDetection while a network is traced gives what they give."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+import mmcv.ops
+import torch
+from mmdet.models.dense_heads import RTMDetInsHead
+from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
+from mmdet.models.utils import filter_scores_and_topk
+from mmdet.structures.bbox import distance2bbox
+
+from cvtk.engine.export import stand_ins as ours
+from cvtk.errors import ModelError
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def boxes(count):
+    corners = torch.rand(count, 2) * 100
+    return torch.cat([corners, corners + torch.rand(count, 2) * 40], 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+@pytest.mark.parametrize("more", [{}, {"max_num": 7}, {"class_agnostic": True}])
+def test_nms(count, more):
+    arguments = boxes(count), torch.rand(count), torch.randint(0, 3, (count,))
+    settings = {"type": "nms", "iou_threshold": 0.3, **more}
+    found = ours.batched_nms(*arguments, settings)
+    if not count:
+        assert found[0].shape == (0, 5) and found[1].shape == (0,)
+        return
+    for one, other in zip(
+        found, mmcv.ops.batched_nms(*arguments, settings), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_nms_without_empty_boxes():
+    some = torch.tensor([[0.0, 0, 9, 9], [5, 5, 5, 8], [40, 40, 50, 50]])
+    settings = {"type": "nms", "iou_threshold": 0.3, ours.WITHOUT_EMPTY: True}
+    scores = torch.tensor([0.1, 0.9, 0.5])
+    found, kept = ours.batched_nms(some, scores, torch.zeros(3), settings)
+    assert kept.tolist() == [2, 0]
+    assert torch.equal(found[:, 4], scores[kept])
+
+
+def test_nms_that_has_no_operator():
+    settings = {"type": "soft_nms", "iou_threshold": 0.3}
+    with pytest.raises(ModelError, match=r"soft_nms"):
+        ours.batched_nms(boxes(3), torch.rand(3), torch.zeros(3), settings)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.9, 1.0])
+def test_the_best_scores(threshold):
+    scores = torch.rand(50, 3)
+    more = {"a": torch.rand(50, 4), "b": torch.arange(50)}
+    found = ours.filter_scores_and_topk(scores, threshold, 40, more)
+    expected = filter_scores_and_topk(scores, threshold, 40, more)
+    for one, other in zip(found[:3], expected[:3], strict=True):
+        assert torch.equal(one, other)
+    for name in more:
+        assert torch.equal(found[3][name], expected[3][name])
+
+
+@pytest.mark.parametrize("max_shape", [None, (60, 80)])
+def test_boxes_from_distances(max_shape):
+    points, distances = torch.rand(30, 2) * 100, torch.rand(30, 4) * 50
+    expected = distance2bbox(points, distances, max_shape)
+    assert torch.equal(ours.distance2bbox(points, distances, max_shape), expected)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"max_shape": (60, 80)}, {"add_ctr_clamp": True}], ids=str
+)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_boxes_from_deltas(classes, more):
+    deltas = torch.randn(30, classes * 4)
+    arguments = boxes(30), deltas, (0.1, 0, 0, 0), (0.1, 0.1, 0.2, 0.2)
+    expected = delta_xywh_bbox_coder.delta2bbox(*arguments, **more)
+    torch.testing.assert_close(ours.delta2bbox(*arguments, **more), expected)
+
+
+def test_masks_of_kernels():
+    from mmengine.config import ConfigDict
+
+    head = RTMDetInsHead(
+        num_classes=2,
+        in_channels=32,
+        feat_channels=32,
+        anchor_generator=ConfigDict(
+            type="mmdet.MlvlPointGenerator", offset=0, strides=[8, 16, 32]
+        ),
+        bbox_coder=ConfigDict(type="mmdet.DistancePointBBoxCoder"),
+        loss_cls=ConfigDict(type="mmdet.QualityFocalLoss", use_sigmoid=True),
+        loss_bbox=ConfigDict(type="mmdet.GIoULoss"),
+        loss_mask=ConfigDict(type="mmdet.DiceLoss"),
+    )
+    features = torch.rand(head.num_prototypes, 12, 16)
+    kernels = torch.randn(5, head.num_gen_params)
+    priors = torch.tensor([[8.0, 16, 8, 8]]).repeat(5, 1)
+    expected = head._mask_predict_by_feat_single(features, kernels, priors)
+    found = ours.masks_of_kernels(head, features, kernels, priors)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert ours.masks_of_kernels(head, features, kernels[:0], priors[:0]).shape[0] == 0
+
+
+def test_convolutions_of_each_object():
+    from mmdet.models.dense_heads import CondInstMaskHead
+
+    head = SimpleNamespace(in_channels=8)
+    objects, inputs = 3, 10
+    weights = [torch.randn(objects * 8, inputs, 1, 1), torch.randn(objects, 8, 1, 1)]
+    biases = [torch.randn(objects * 8), torch.randn(objects)]
+    features = torch.rand(1, objects * inputs, 5, 6)
+    arguments = features, weights, biases, objects
+    expected = CondInstMaskHead.dynamic_conv_forward(head, *arguments)
+    found = ours.convolve_each(head, *arguments)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_masks_in_their_boxes():
+    from mmdet.models.dense_heads import YOLACTProtonet
+
+    head = SimpleNamespace(sanitize_coordinates=None)
+    for name in ("crop_single", "sanitize_coordinates"):
+        setattr(head, name, getattr(YOLACTProtonet, name).__get__(head))
+    masks, found = torch.rand(14, 14, 4), SimpleNamespace(bboxes=boxes(4))
+    arguments = [masks], [{"img_shape": (100, 140)}], [found]
+    [expected] = YOLACTProtonet.crop_mask_preds(head, *arguments)
+    assert torch.equal(ours.crop_to_boxes(head, *arguments)[0], expected)
+
+
+def test_a_threshold_survives_a_copy_of_its_configuration():
+    scores, threshold = torch.tensor([0.2, 0.5, 0.7]), torch.tensor(0.5)
+    settings = copy.deepcopy({"score_thr": ours.Threshold(threshold)})
+    assert settings["score_thr"].value is threshold
+    assert (scores > settings["score_thr"]).tolist() == [False, False, True]
+    assert (scores >= settings["score_thr"]).tolist() == [False, True, True]
+
+
+def test_they_are_gone_afterwards():
+    from mmdet.models.dense_heads import base_dense_head
+
+    before = base_dense_head.batched_nms, vars(RTMDetInsHead).copy()
+    with ours.stand_ins():
+        assert base_dense_head.batched_nms is ours.batched_nms
+    assert (base_dense_head.batched_nms, vars(RTMDetInsHead).copy()) == before
