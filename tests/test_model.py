@@ -93,6 +93,8 @@ def test_without_validation_the_last_epoch_is_kept(trained):
         "früchte 1",
         f"{stats}.txt",
         f"{stats}.png",
+        "früchte 1.card.json",
+        "früchte 1.methods.md",
     }
     assert made == names
 

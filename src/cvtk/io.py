@@ -166,7 +166,7 @@ def require_free_folder(folder: Path, *, force: bool = False) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise FileError(
             f"{folder} exists already and is not empty.",
-            "Choose another name, or use --force (force=True in Python) to replace its files.",
+            "Choose another name, or use force=True to replace its files.",
         )
 
 

@@ -128,7 +128,8 @@ def test_nothing_of_an_older_training_is_gone_on_from(trained, tmp_path, monkeyp
 @pytest.mark.train
 def test_resuming_what_is_done_writes_it_again(trained, tmp_path):
     first, _ = trained(epoch=2)
-    for ending in (".pth", ".py"):  # as where it was stopped just before the end
+    # As where it was stopped just before the end.
+    for ending in (".pth", ".py", ".card.json", ".methods.md"):
         (tmp_path / "out" / f"a{ending}").unlink()
     with pytest.raises(FileError, match="stopped after epoch 2"):
         trained(epoch=2)

@@ -96,8 +96,8 @@ def test_a_script_of_a_newer_cvtk_that_this_one_cannot_run(call, tmp_path, demo,
     pytest.importorskip("mmdet", reason="needs MMDetection")
     script = stamped(tmp_path, "9.1")
     text = script.read_text()
-    start = text.index("    # fmt: off\n    model.train(")
-    end = text.index("    # fmt: on\n", start)
+    start = text.index("    model.train(")
+    end = text.index("\n\n\ndef evaluate", start)
     script.write_text(f"{text[:start]}    {call}\n{text[end:]}")
     arguments = ["train", "--label", str(demo.label), "--train", str(demo.train)]
     arguments += ["--output_weights", str(tmp_path / "a.pth")]

@@ -16,7 +16,7 @@ from cvtk.io import is_file, require_free
 
 NAME = "instances.unfinished.jsonl"
 LOCK = ".instances.lock"
-_ANEW = "Use --force (force=True in Python) to start anew."
+_ANEW = "Use force=True to start anew."
 
 
 class Journal:
@@ -165,7 +165,7 @@ def require_not_stopped(folder: Path) -> None:
     if done > 0:
         raise FileError(
             f"{folder} holds an inference that was stopped after {done} images.",
-            "The same command with --resume goes on; with --force it starts anew.",
+            "Use resume=True to go on, or force=True to start anew.",
         )
 
 

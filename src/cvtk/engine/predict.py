@@ -246,7 +246,7 @@ def to_result(
     """MMDetection's prediction for one image as a `Result`; masks become RLE at once."""
     found = sample.pred_instances.cpu()
     least = found.scores.new_tensor(least_scores)
-    found = found[found.scores >= least[found.labels]]
+    found = found[found.scores >= least[found.labels.long()]]
     height, width = sample.ori_shape
     corners = found.bboxes.numpy().astype(np.float64).reshape(-1, 4)
     masks = None
