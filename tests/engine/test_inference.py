@@ -197,7 +197,9 @@ def test_without_resume_a_stopped_inference_is_kept(infer, stop, monkeypatch, tm
     with pytest.raises(Stopped):
         infer()
     monkeypatch.undo()
-    with pytest.raises(FileError, match=r"stopped after 2 images.*resume=True.*force=True"):
+    with pytest.raises(
+        FileError, match=r"stopped after 2 images.*resume=True.*force=True"
+    ):
         infer()
     assert len((tmp_path / "out" / NAME).read_text().splitlines()) == 3
     assert len(infer(force=True)["images"]) == 5

@@ -330,7 +330,13 @@ def test_both_scripts_write_the_same_files(both):
         files = (str(p.relative_to(run.folder)) for p in run.folder.rglob("*.*"))
         # The helper script marks the folder, so as to know it again, and writes more about what it did.
         own = ("cache", ".cvtk-training", "report.html", "figures", ".csv")
-        own += ("mmdet_recipe.py", "worst_cases.coco.json", ".card.json", ".methods.md", ".classes.")
+        own += (
+            "mmdet_recipe.py",
+            "worst_cases.coco.json",
+            ".card.json",
+            ".methods.md",
+            ".classes.",
+        )
         made = {f for f in files if not any(name in f for name in own)}
         lists.append({re.sub(r"\d{8}_\d{6}|-\w{8}(?=\.pth)", "X", f) for f in made})
     assert lists[0] == lists[1]
