@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,23 @@ def test_it_goes_on_as_if_it_had_not_been_stopped(
     for number in range(1, 6):
         one, two = (tmp_path / name / f"{number}.png" for name in ("whole", "out"))
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_images_with_as_many_objects_as_the_model_returns_are_told(
+    infer, predictor, monkeypatch, caplog
+):
+    network = predictor.network
+    limits = [getattr(module, "test_cfg", None) for module in network.modules()]
+    for limit in [*limits, network.cfg.model.test_cfg]:
+        if limit and "max_per_img" in limit:
+            monkeypatch.setitem(limit, "max_per_img", 3)
+    content = infer()  # untrained, it finds objects everywhere
+    counts = Counter(item["image_id"] for item in content["annotations"])
+    assert set(counts.values()) == {3} and len(counts) == 5
+    assert "5 images have 3 objects, the most that the model returns" in caplog.text
+    caplog.clear()
+    infer(score=1.0, force=True)
+    assert "the most that the model returns" not in caplog.text
 
 
 def test_without_resume_a_stopped_inference_is_kept(infer, stop, monkeypatch, tmp_path):

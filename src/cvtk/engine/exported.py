@@ -36,6 +36,7 @@ class ExportedPredictor:
     """
 
     thresholds: Thresholds | None = None  # those of the weights are not exported
+    object_limit: int | None = None  # not known
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         assert spec.weights is not None

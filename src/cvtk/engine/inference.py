@@ -143,6 +143,7 @@ class _Run:
         self._options = options
         self._broken: list[ImageSource] = []
         self._total = 0
+        self._full = 0  # images with as many objects as the network gives
         self._progress = Progress(0)
         spec = predictor.spec
         assert spec.weights is not None
@@ -208,7 +209,9 @@ class _Run:
         stream = self._predictor.stream(
             images, options.batch_size, options.score, self._tiling, self._report
         )
+        limit = self._predictor.object_limit
         for picture, result in stream:
+            self._full += limit is not None and len(result) >= limit
             best = result.best(options.top_k)
             yield picture.source, picture.pixels, best
 
@@ -284,6 +287,12 @@ class _Run:
         logger.info(
             f"{progress.done} images in {took} ({progress.rate:.2f} per second)."
         )
+        if self._full:
+            limit = self._predictor.object_limit
+            logger.warning(
+                f"{self._full} images have {limit} objects, the most that the model returns: there may be more."
+                " --tile finds them tile by tile."
+            )
         if self._broken:
             raise DataError(
                 f"{left_out} The others are complete: see {file}.",

@@ -27,6 +27,7 @@ from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.errors import CvtkError, ModelError, one_line
 from cvtk.io import encode_mask
+from cvtk.recipe.explanations import object_limit
 from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
@@ -63,6 +64,11 @@ class Predictor:
     def thresholds(self) -> Thresholds | None:
         """The scores to cut at that were chosen as it was trained; None without a validation set."""
         return self.network.thresholds  # type: ignore[no-any-return]
+
+    @property
+    def object_limit(self) -> int | None:
+        """The most objects that the network gives for one image; None: any number."""
+        return object_limit(self.network.cfg.model)[1]
 
     def least_scores(self, score: float | None) -> list[float]:
         """The lowest score to keep of each class, in their order.

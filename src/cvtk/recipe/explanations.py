@@ -52,15 +52,20 @@ def crowding_notes(cfg: dict[str, Any], most: dict[str, tuple[str, int]]) -> lis
     Returns:
         A sentence for each split with such an image.
     """
-    test = cfg["model"].get("test_cfg") or {}
-    key = "rcnn.max_per_img" if "rcnn" in test else "max_per_img"
-    limit = test.get("rcnn", test).get("max_per_img")
+    key, limit = object_limit(cfg["model"])
     return [
         f"Note: {file_name!r} ({split}) has {objects} objects, but the model returns at most"
         f" {limit} per image. To raise that: --set model.test_cfg.{key}={2 * objects}"
         for split, (file_name, objects) in most.items()
         if limit and objects > limit
     ]
+
+
+def object_limit(model: dict[str, Any]) -> tuple[str, int | None]:
+    """The most objects that a model returns for one image (None: any number), after its key in `test_cfg`."""
+    test = model.get("test_cfg") or {}
+    key = "rcnn.max_per_img" if "rcnn" in test else "max_per_img"
+    return key, test.get("rcnn", test).get("max_per_img")
 
 
 def _learning_rate(
