@@ -75,6 +75,7 @@ def trained(executor, tiny, tmp_path_factory):
     finally:
         ended.set()
         watcher.join()
+    shown.append(float(tree.monitor[2]))  # the watcher may have looked away before
     return tree, shown, said
 
 
@@ -122,7 +123,7 @@ def test_the_metrics_of_a_stage_are_those_of_its_weights(trained, tmp_path, exec
 def test_progress_follows_the_training_and_never_goes_back(trained):
     _, shown, _ = trained
     assert shown == sorted(shown)
-    assert {0.0, 1.0} <= set(shown)
+    assert shown[0] <= 0.02 and shown[-1] == 1.0
     assert any(0.02 < progress < 0.97 for progress in shown)
 
 
