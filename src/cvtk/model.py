@@ -19,7 +19,7 @@ from cvtk.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtk.engine.predict import AnyPredictor
+    from cvtk.engine.streaming import AnyPredictor
     from cvtk.results import Result
 
 

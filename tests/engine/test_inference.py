@@ -22,9 +22,10 @@ from mmdet.apis import inference_detector
 from cvtk.data.sources import ImageSource
 from cvtk.engine.inference import predict_to_files, require_not_read
 from cvtk.engine.journal import NAME, Journal
-from cvtk.engine.predict import Predictor, read_ahead
+from cvtk.engine.predict import Predictor
 from cvtk.engine.progress import progress_text
 from cvtk.engine.spec import open_weights
+from cvtk.engine.streaming import read_ahead
 from cvtk.errors import DataError, FileError, ModelError
 from cvtk.io import encode_mask
 from cvtk.options import InferenceOptions
@@ -210,6 +211,19 @@ def test_images_with_as_many_objects_as_the_model_returns_are_told(
     assert "the most that the model returns" not in caplog.text
 
 
+def test_an_image_in_tiles_may_have_more_objects_than_the_model_returns(
+    infer, predictor, monkeypatch, caplog
+):
+    network = predictor.network
+    limits = [getattr(module, "test_cfg", None) for module in network.modules()]
+    for limit in [*limits, network.cfg.model.test_cfg]:
+        if limit and "max_per_img" in limit:
+            monkeypatch.setitem(limit, "max_per_img", 1)
+    content = infer(tile=48, overlap=0)
+    assert len(content["annotations"]) > len(content["images"])
+    assert "the most that the model returns" not in caplog.text
+
+
 def test_without_resume_a_stopped_inference_is_kept(infer, stop, monkeypatch, tmp_path):
     stop(2)
     with pytest.raises(Stopped):
@@ -274,6 +288,7 @@ from pathlib import Path
 import cvtk.engine.inference as inference
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import open_weights
+from cvtk.engine.streaming import read_ahead
 from cvtk.options import InferenceOptions
 
 weights, data, output = sys.argv[1:]

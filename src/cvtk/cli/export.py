@@ -28,9 +28,7 @@ Examples:
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
-    default=ExportOptions.score,
-    show_default=True,
-    help="Lowest score to show, noted in the file.",
+    help="Lowest score to show, noted in the file.  [default: those of the weights, else 0.3]",
 )
 @click.option(
     "--licence",
@@ -57,7 +55,7 @@ def command(
     weights: Path,
     to: str,
     output: Path | None,
-    score: float,
+    score: float | None,
     licence: str,
     opset: int,
     trust_weights: bool,

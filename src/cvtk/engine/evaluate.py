@@ -19,8 +19,8 @@ from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.sources import ImageSource
 from cvtk.engine.evaluated import PREDICTIONS, STATS
-from cvtk.engine.predict import AnyPredictor
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.streaming import AnyPredictor
 from cvtk.engine.thresholds import thresholds_on
 from cvtk.engine.tiling import Tiling
 from cvtk.engine.training_data import align_categories

@@ -22,8 +22,8 @@ from cvtk.engine.journal import (
     require_not_stopped,
     require_same_images,
 )
-from cvtk.engine.predict import AnyPredictor
 from cvtk.engine.progress import Progress
+from cvtk.engine.streaming import AnyPredictor
 from cvtk.errors import CvtkError, DataError, FileError, OptionError
 from cvtk.io import IMAGE_SUFFIXES, require_free
 from cvtk.log import logger
@@ -209,7 +209,8 @@ class _Run:
         stream = self._predictor.stream(
             images, options.batch_size, options.score, self._tiling, self._report
         )
-        limit = self._predictor.object_limit
+        # Of a tile the network gives so many, and of an image in tiles more.
+        limit = None if self._tiling else self._predictor.object_limit
         for picture, result in stream:
             self._full += limit is not None and len(result) >= limit
             best = result.best(options.top_k)
@@ -289,8 +290,9 @@ class _Run:
         )
         if self._full:
             limit = self._predictor.object_limit
+            images = "1 image has" if self._full == 1 else f"{self._full} images have"
             logger.warning(
-                f"{self._full} images have {limit} objects, the most that the model returns: there may be more."
+                f"{images} {limit} objects, the most that the model returns: there may be more."
                 " --tile finds them tile by tile."
             )
         if self._broken:

@@ -6,22 +6,21 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
-from cvtk.data.images import in_parallel
 from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
-from cvtk.engine.exported import ExportedPredictor
 from cvtk.engine.lean_masks import use_lean_masks
+from cvtk.engine.pictures import Picture
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
+from cvtk.engine.streaming import READERS, AnyPredictor, read_ahead
 from cvtk.engine.thresholds import stored_thresholds
 from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
 from cvtk.engine.weights import checked_loading, read_weights
@@ -31,15 +30,8 @@ from cvtk.recipe.explanations import object_limit
 from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
-if TYPE_CHECKING:
-    from cvtk.engine.pictures import Picture
 
-T = TypeVar("T")
-
-READERS = 2  # threads that decode and prepare images
-
-
-class Predictor:
+class Predictor(AnyPredictor):
     """A network with its weights, on one device, ready to predict.
 
     Args:
@@ -71,11 +63,7 @@ class Predictor:
         return object_limit(self.network.cfg.model)[1]
 
     def least_scores(self, score: float | None) -> list[float]:
-        """The lowest score to keep of each class, in their order.
-
-        Args:
-            score: One for all, 0 to 1; None takes those of the weights, else the default.
-        """
+        """The lowest score to keep of each class: given, chosen as it was trained, or the default."""
         if score is None and self.thresholds is not None:
             return [self.thresholds.by_class[name] for name in self.spec.classes]
         one = DEFAULT_SCORE if score is None else score
@@ -85,28 +73,6 @@ class Predictor:
         """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
         return tiling_of(options, self.spec, self.network.cfg)
 
-    def predict(
-        self,
-        images: Iterable[ImageSource],
-        batch_size: int,
-        score: float | None,
-        tiling: Tiling | None = None,
-    ) -> Iterator[Result]:
-        """Yields what is found in each image.
-
-        Args:
-            images: In the order of the results.
-            batch_size: Images, or tiles of one, that the network sees at once.
-            score: Lowest score to keep, 0 to 1; None: see `least_scores`.
-            tiling: How images are cut; None where they are not.
-
-        Raises:
-            DataError: An image cannot be read.
-        """
-        for picture, result in self.stream(images, batch_size, score, tiling):
-            # What lies in a file is read again when it is asked for: results may be kept by the thousand.
-            yield replace(result, pixels=picture.source.pixels)
-
     def stream(
         self,
         images: Iterable[ImageSource],
@@ -115,18 +81,7 @@ class Predictor:
         tiling: Tiling | None = None,
         broken: Callable[[ImageSource, CvtkError], None] | None = None,
     ) -> Iterator[tuple[Picture, Result]]:
-        """Yields each image with what is found in it; the next ones are read meanwhile.
-
-        Args:
-            images: In the order of the results.
-            batch_size: Images, or tiles of one, that the network sees at once.
-            score: Lowest score to keep, 0 to 1; None: see `least_scores`.
-            tiling: How images are cut; None where they are not.
-            broken: Called with an image that cannot be read, which is then left out.
-
-        Raises:
-            DataError: An image cannot be read, and `broken` is None.
-        """
+        """Yields each image with what is found in it; see `AnyPredictor.stream`."""
         from cvtk.engine.images import Reader
 
         cfg = self.network.cfg
@@ -153,9 +108,6 @@ class Predictor:
         pictures = read_ahead(reader.read, images, broken, ahead=batch_size + READERS)
         while batch := list(islice(pictures, batch_size)):
             yield from zip(batch, found(batch), strict=True)
-
-
-AnyPredictor: TypeAlias = Predictor | ExportedPredictor
 
 
 def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> Any:
@@ -200,38 +152,6 @@ def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> An
     if lean_masks:
         use_lean_masks(network)
     return network.to(device).eval()
-
-
-def read_ahead(
-    read: Callable[[ImageSource], T],
-    images: Iterable[ImageSource],
-    broken: Callable[[ImageSource, CvtkError], None] | None,
-    *,
-    ahead: int,
-) -> Iterator[T]:
-    """Reads images in threads, a few ahead of what is taken, in order.
-
-    Args:
-        read: Reads one.
-        images: Which.
-        broken: Called with an image that cannot be read, which is then left out; None: the error is raised.
-        ahead: How many.
-    """
-
-    def attempt(source: ImageSource) -> tuple[ImageSource, T | CvtkError]:
-        try:
-            return source, read(source)
-        except CvtkError as error:
-            return source, error
-
-    workers = min(READERS, ahead)
-    for source, found in in_parallel(attempt, images, workers=workers, ahead=ahead):
-        if not isinstance(found, CvtkError):
-            yield found
-        elif broken is None:
-            raise found
-        else:
-            broken(source, found)
 
 
 def run_network(network: Any, samples: Sequence[Any], score: float) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from cvtk.data.intensity import Intensity
 from cvtk.errors import ModelError
 
 KEY = "cvtk"  # of the metadata
@@ -63,6 +64,8 @@ class Description(msgspec.Struct, frozen=True):
         masks: The masks that it gives; None for a detector.
         lowest_score: Lowest score of the objects that it gives at all, 0 to 1.
         score: Lowest score of the objects to show, where nobody says another.
+        class_scores: The same by class name, as it was chosen in the training; empty where it is `score` for all.
+        intensity: How images of more than 8 bits are scaled; see `cvtk.data.intensity.to_8_bits`.
         licence: Under which the file may be used, in the words of who exported it.
     """
 
@@ -77,6 +80,8 @@ class Description(msgspec.Struct, frozen=True):
     lowest_score: float
     score: float
     licence: str
+    class_scores: dict[str, float] = msgspec.field(default_factory=dict)
+    intensity: Intensity = "depth"
 
     def text(self) -> str:
         """The description as it stands in the metadata."""

@@ -29,14 +29,15 @@ class ExportOptions(_Force):
         ),
     ] = None
     score: Annotated[
-        float,
+        float | None,
         Option(
             help="lowest score to show, noted in the file",
             minimum=0,
             maximum=1,
+            unset="those of the weights, else 0.3",
             kind="library",
         ),
-    ] = 0.3
+    ] = None
     licence: Annotated[
         str,
         Option(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,16 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
+import onnx
 from PIL import Image
 from pycocotools import mask as coco_mask
 
 import cvtk
 import cvtk.io
+from cvtk.analysis.thresholds import Thresholds
+from cvtk.engine.export.export import scores_to_note
 from cvtk.errors import FileError, ModelError, OptionError
+from cvtk.exported.options import ExportOptions
 
 pytestmark = pytest.mark.train
 
@@ -125,6 +130,48 @@ def test_it_knows_what_is_needed_to_use_it(exported, demo):
     assert about["architecture"] == "RTMDet with CSPNeXt"
     model = cvtk.create_model(exported / "fruit.onnx")
     assert (model.task, model.classes) == ("segm", about["classes"])
+
+
+def test_it_cuts_at_the_scores_of_the_file_and_scales_as_training_did(
+    exported, demo, tmp_path
+):
+    images = demo.train.parent / "images"
+    names = {n for r in results(exported / "fruit.onnx", images) for n in r.names}
+    first, *others = sorted(names)
+    assert others, "or there is nothing to tell apart"
+    model = onnx.load(exported / "fruit.onnx")
+    about = json.loads(model.metadata_props[0].value)
+    # As if the training had chosen a score for one class.
+    about.update(class_scores={first: 1.0}, score=0.0, intensity="range")
+    model.metadata_props[0].value = json.dumps(about)
+    onnx.save(model, tmp_path / "fruit.onnx")
+    found = results(tmp_path / "fruit.onnx", images, score=None)
+    assert {name for result in found for name in result.names} == {*others}
+    # Of 12 bits: nearly black by the upper 8 of 16, and by its range as the same image of 8 bits.
+    grey = np.asarray(Image.open(sorted(images.iterdir())[0]).convert("L"))
+    grey = ((grey - grey.min()) * (255 / np.ptp(grey))).round().astype(np.uint16)
+    Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(grey * 16).save(tmp_path / "deep.png")
+    plain, deep = (
+        results(tmp_path / "fruit.onnx", tmp_path / name)[0]
+        for name in ("grey.png", "deep.png")
+    )
+    assert len(plain) > 0
+    np.testing.assert_array_equal(deep.bboxes, plain.bboxes)
+
+
+def test_the_scores_of_the_training_go_with_the_export():
+    chosen = Thresholds({"apple": 0.6, "pear": 0.2}, common=0.4, notes=[])
+    network = SimpleNamespace(thresholds=chosen)
+    assert scores_to_note(network, ExportOptions()) == (
+        0.4,
+        {"apple": 0.6, "pear": 0.2},
+    )
+    assert scores_to_note(network, ExportOptions(score=0.5)) == (0.5, {})
+    assert scores_to_note(SimpleNamespace(thresholds=None), ExportOptions()) == (
+        0.3,
+        {},
+    )
 
 
 def run(code, *args, without=()):

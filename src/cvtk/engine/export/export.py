@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cvtk import __version__
+from cvtk.analysis.thresholds import DEFAULT_SCORE
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
 from cvtk.engine.export.trial import require_same_results
@@ -133,6 +134,7 @@ def _trace(
             output_names=exported.outputs,
             dynamic_axes=_dynamic_axes(exported.outputs, image),
         )
+    score, class_scores = scores_to_note(network, options)
     return Description(
         format=FORMAT,
         cvtk=__version__,
@@ -143,9 +145,22 @@ def _trace(
         image=image,
         masks=exported.masks,
         lowest_score=exported.lowest_score,
-        score=options.score,
+        score=score,
         licence=options.licence,
+        class_scores=class_scores,
+        intensity=network.cfg.get("intensity", "depth"),
     )
+
+
+def scores_to_note(
+    network: Any, options: ExportOptions
+) -> tuple[float, dict[str, float]]:
+    """The score to cut at, and by class where the training chose them and the user says no other."""
+    if options.score is not None:
+        return options.score, {}
+    if network.thresholds is not None:
+        return network.thresholds.common, network.thresholds.by_class
+    return DEFAULT_SCORE, {}
 
 
 def _dynamic_axes(outputs: list[str], image: ImageForm) -> dict[str, dict[int, str]]:

@@ -15,6 +15,7 @@ from cvtk.engine.export.network import test_settings
 from cvtk.engine.exported import ExportedPredictor
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.streaming import AnyPredictor
 from cvtk.errors import ModelError
 from cvtk.results import Result
 
@@ -72,9 +73,7 @@ def _pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def _found(
-    predictor: Predictor | ExportedPredictor, images: list[ImageSource]
-) -> list[Result]:
+def _found(predictor: AnyPredictor, images: list[ImageSource]) -> list[Result]:
     return list(predictor.predict(images, batch_size=1, score=0))
 
 
