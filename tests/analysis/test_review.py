@@ -28,6 +28,9 @@ def scene():
     scene.background("leaf", score=0.5)
     scene.wrong_class("leaf", told="stem", score=0.99)  # labelled as another one?
     scene.poor_mask("stem", score=0.6)
+    scene.found("root", score=0.8)
+    again = {"category_id": CLASSES.index("leaf") + 1, "score": 0.4}
+    scene.predictions.append({**scene.predictions[-1], **again})  # found as such, too
     return scene
 
 

@@ -112,8 +112,8 @@ def worst_cases(study: Study, outcome: Outcome, most: int = CASES) -> list[Case]
             outcome is Outcome.WRONG_CLASS and told.true[true] != Outcome.CORRECT
         )
         least = sure[study.matches.found.category[index] - 1]
-        is_sure = bool(study.matches.found.score[index] >= least)
-        cases.append(Case(outcome, true, int(index), is_open and is_sure))
+        is_sure = study.matches.found.score[index] >= least
+        cases.append(Case(outcome, true, int(index), bool(is_open and is_sure)))
     return cases
 
 
