@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 from mmengine.runner import set_random_seed
 
 from cvtk.engine.config_files import read_config
-from cvtk.errors import InstallError, OptionError
+from cvtk.errors import OptionError
 from cvtk.recipe.nodes import each_dict
 
 RTMDET_INS = "rtmdet-ins_tiny_8xb32-300e_coco"
@@ -236,14 +235,6 @@ def test_batches_that_make_a_step_together_count_as_one(built):
     assert built().optim_wrapper.accumulative_counts == 1
 
 
-def test_a_log_for_tensorboard(built, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as if it were
-    kinds = [
-        backend.type for backend in built(tensorboard=True).visualizer.vis_backends
-    ]
-    assert kinds == ["LocalVisBackend", "TensorboardVisBackend"]
-
-
 def test_auto_is_four_images_without_a_gpu(built):
     assert built(batch_size="auto").train_dataloader.batch_size == 4
 
@@ -301,14 +292,6 @@ def test_several_processes_on_a_cpu_need_no_gpus(built):
 def test_auto_is_for_one_process(built):
     with pytest.raises(OptionError, match="--batch_size auto is for one process"):
         built(batch_size="auto", processes=2)
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorboard") is not None, reason="it is installed"
-)
-def test_tensorboard_is_asked_for_where_it_is_missing(built):
-    with pytest.raises(InstallError, match="pip install tensorboard"):
-        built(tensorboard=True)
 
 
 def test_its_decisions_are_told(built):

@@ -93,10 +93,3 @@ def test_another_metric_also_ends_the_training():
 def test_an_unknown_metric_is_refused():
     with pytest.raises(OptionError, match=r"metric cannot be 'f1'.*'coco' or 'voc'"):
         options(metric="f1")
-
-
-def test_a_log_for_tensorboard():
-    cfg = small() | {"visualizer": {"vis_backends": [{"type": "LocalVisBackend"}]}}
-    apply(cfg, tensorboard=True)
-    kinds = [backend["type"] for backend in cfg["visualizer"]["vis_backends"]]
-    assert kinds == ["LocalVisBackend", "TensorboardVisBackend"]

@@ -38,7 +38,7 @@ REQUIRED = {
 }
 # What the vanilla script says that it leaves out.
 LEFT_OUT = {
-    "train": {"aim", "tensorboard", "print_config", "trust_weights"},
+    "train": {"aim", "log", "print_config", "trust_weights"},
     "evaluate": {"trust_weights", "tile", "overlap"},
     "inference": {
         *("trust_weights", "batch_size", "resume", "tile", "overlap", "draw", "top_k"),

@@ -106,7 +106,7 @@ def make_card(done: Done) -> dict[str, Any]:
         },
         "configuration": {"file": config.name, "sha256": sha256_of(config)},
         "data": {split: _facts(facts) for split, facts in done.data.facts.items()},
-        "options": _options(done.options),
+        "options": options_record(done.options),
         "decisions": list(done.cfg.get("decisions", [])),
         "training": _training(done),
         "validation": _best_validation(done, epoch),
@@ -163,12 +163,12 @@ def _facts(facts: SetFacts) -> dict[str, Any]:
     }
 
 
-def _options(options: TrainOptions) -> dict[str, Any]:
+def options_record(options: TrainOptions) -> dict[str, Any]:
     """The user's choices and the defaults, as JSON takes them."""
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(options).items()
-        if name not in ("epochs", "progress")  # another name of `epoch`; a function
+        if name not in ("epochs", "tensorboard", "progress")  # other names; a function
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,9 @@ from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
 from cvtk.engine.config_files import read_architecture
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.trackers import add_tracker
 from cvtk.engine.training_data import TrainingData
-from cvtk.errors import InstallError, OptionError
+from cvtk.errors import OptionError
 from cvtk.log import logger
 from cvtk.options import TrainOptions
 from cvtk.recipe.explanations import crowding_notes, explain
@@ -48,8 +48,6 @@ def configure(
     """
     from mmengine.config import Config
 
-    if options.tensorboard:
-        _require_tensorboard()
     if options.batch_size == "auto":
         batch_size = _automatic_batch(spec, data, options, device, processes)
         options = replace(options, batch_size=batch_size)
@@ -77,6 +75,7 @@ def configure(
     if processes > 1:
         set_processes(cfg, device)
     apply_settings(cfg, options)
+    add_tracker(cfg, options)
     apply_overrides(cfg, options.set)
     if options.intensity != "depth":  # what it means where nothing is said
         cfg["intensity"] = options.intensity
@@ -114,13 +113,6 @@ def set_precision(cfg: dict[str, Any], device: str) -> None:
         return
     kind = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=kind)
-
-
-def _require_tensorboard() -> None:
-    if not importlib.util.find_spec("tensorboard"):
-        raise InstallError(
-            "tensorboard is not installed.", "Install it: pip install tensorboard"
-        )
 
 
 def _automatic_batch(

@@ -23,6 +23,7 @@ from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
+from cvtk.engine.trackers import tracker_named
 from cvtk.engine.training_data import TrainingData, prepare_data
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.engine.workspace import (
@@ -160,7 +161,7 @@ def run(
         shared = [cfg]
         dist.broadcast_object_list(shared)
         cfg = shared[0]
-        with choices_named(options):
+        with tracker_named(options), choices_named(options):
             runner = build_runner(cfg, device)
             if options.progress is not None:
                 runner.register_hook(FollowHook(options.progress))

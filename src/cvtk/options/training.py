@@ -126,10 +126,14 @@ class TrainOptions(_Trust, _Device, _Force):
             help='more than 8 bits are scaled by "depth", "range" or "percentiles"',
         ),
     ] = "depth"
-    tensorboard: Annotated[
-        bool,
-        Option(help="also log for TensorBoard", in_vanilla=False),
-    ] = False
+    log: Annotated[
+        Literal["tensorboard", "wandb", "mlflow"] | None,
+        Option(
+            help="also log to tensorboard, wandb or mlflow",
+            unset="to files alone",
+            in_vanilla=False,
+        ),
+    ] = None
     set: Annotated[
         Sequence[str],
         Option(
@@ -206,6 +210,10 @@ class TrainOptions(_Trust, _Device, _Force):
             help='selects the best epoch: "coco" (IoU 0.50 to 0.95) or "voc" (0.50)',
         ),
     ] = "coco"
+    tensorboard: Annotated[
+        bool,
+        Option(kind="library", help="another name of `log='tensorboard'`"),
+    ] = False
     folds: Annotated[
         int | None,
         Option(
@@ -240,6 +248,9 @@ class TrainOptions(_Trust, _Device, _Force):
         if self.epochs is not None:
             object.__setattr__(self, "epoch", self.epochs)
             object.__setattr__(self, "epochs", None)
+        if self.tensorboard:
+            object.__setattr__(self, "log", "tensorboard")
+            object.__setattr__(self, "tensorboard", False)
 
     def contradictions(self) -> list[str]:
         """Sentences on values that do not go together; empty where all do."""
@@ -252,6 +263,8 @@ class TrainOptions(_Trust, _Device, _Force):
             found.append(
                 "--early_stop needs --valid, to know which epoch is better. Give both, or neither."
             )
+        if self.tensorboard and self.log not in (None, "tensorboard"):
+            found.append(f"Log to tensorboard or to {self.log}, not to both.")
         if self.folds and (self.test or self.print_config):
             found.append("With folds, leave out --test and --print_config.")
         return found

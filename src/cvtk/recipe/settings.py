@@ -20,9 +20,6 @@ def apply_settings(cfg: dict[str, Any], options: TrainOptions) -> None:
     hooks = cfg["default_hooks"]
     hooks["checkpoint"]["interval"] = options.save_every
     hooks["logger"]["interval"] = options.log_every
-    if options.tensorboard:
-        backends = cfg["visualizer"]["vis_backends"]
-        backends.append({"type": "TensorboardVisBackend"})
     if options.metric == "voc":
         set_best(cfg, hooks["checkpoint"]["save_best"] + "_50")
 

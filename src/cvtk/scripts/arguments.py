@@ -10,7 +10,8 @@ from cvtk.declare import Declared
 from cvtk.options import COMMANDS, command_options
 
 WIDTH = 88
-WIDTH_OF_AN_OPTION = 100  # an option is a line of a table, which is not wrapped
+# An option is a line of a table, which is not wrapped: the whole table must fit on the helper script's three screens.
+WIDTH_OF_AN_OPTION = {"helper": 120, "vanilla": 100}
 INDENT = " " * 8
 TYPES = {int: "int", float: "float"}
 
@@ -60,7 +61,7 @@ def argument_call(declared: Declared, mode: str, parser: str) -> str:
     arguments = [*flags, *_value_arguments(declared, mode)]
     help_text = literal(help_of(declared, mode))
     one_line = f"({', '.join(arguments)}, help={help_text})"
-    if len(f"    {parser}.add_argument{one_line}") <= WIDTH_OF_AN_OPTION:
+    if len(f"    {parser}.add_argument{one_line}") <= WIDTH_OF_AN_OPTION[mode]:
         return one_line
     return f"({', '.join(arguments)},\n{INDENT}help={help_text})"
 
