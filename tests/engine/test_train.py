@@ -159,6 +159,21 @@ def test_a_workspace_that_was_moved_is_resumed(trained, tmp_path):
 
 
 @pytest.mark.train
+def test_a_best_checkpoint_that_is_gone_does_not_end_a_resumed_training(
+    trained, tmp_path
+):
+    # Checkpoints to resume from come every second epoch; the best one was made between them.
+    trained(epoch=3, save_every=2, set=SURE_OF_NOTHING)
+    workspace = tmp_path / "out" / "a"
+    for file in [*workspace.glob("best_*.pth"), workspace / "epoch_3.pth"]:
+        file.unlink(missing_ok=True)
+    (tmp_path / "out" / "a.pth").unlink()
+    table, _ = trained(epoch=5, save_every=2, resume=True, set=SURE_OF_NOTHING)
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert (tmp_path / "out" / "a.pth").is_file()
+
+
+@pytest.mark.train
 def test_a_training_that_fails_leaves_no_weights_and_no_empty_folder(demo, tmp_path):
     model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
     with pytest.raises(FileError, match=r"none\.pth"):
