@@ -8,8 +8,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two tests run side by side, each file in one process, so that what a file trains is trained once.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two tests run side by side, each file in one process, so that what a file trains is trained once. The files
+# keep their order, in which those that train come first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
 .PHONY: demo test quick lint format bench zoo clean help

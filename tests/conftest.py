@@ -70,10 +70,14 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the slow tests."""
+    """Marks the slow tests, and puts files that train first: the light ones then fill the last gaps."""
+    training = set()
     for item in items:
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("train"):
+            training.add(item.path)
+    items.sort(key=lambda item: item.path not in training)
 
 
 @pytest.fixture(scope="session")

@@ -17,19 +17,29 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.model import create_model
 
-# What is tried -> its entry.
+# What is tried -> its entry, and settings by which a step takes seconds: fewer regions of the image are looked at.
+FEW = ("model.test_cfg.rpn.max_per_img=50", "model.train_cfg.rcnn.sampler.num=32")
+FEW_IN_A_CASCADE = (
+    FEW[0],
+    *(f"model.train_cfg.rcnn.{stage}.sampler.num=32" for stage in range(3)),
+)
 FAMILIES = {
-    "masks by their place in a grid": "solov2-light_r18_fpn_ms-3x_coco",
-    "masks from prototypes": "yolact_r50_1xb8-55e_coco",
-    "masks by filters of their own": "condinst_r50_fpn_ms-poly-90k_coco_instance",
-    "masks by queries": "mask2former_r50_8xb2-lsj-50e_coco",
-    "masks point by point": "point-rend_r50-caffe_fpn_ms-1x_coco",
-    "a cascade, without its semantic maps": "htc_r50_fpn_1x_coco",
-    "a score for the mask": "ms-rcnn_r50-caffe_fpn_1x_coco",
-    "deformable convolution": "mask-rcnn_r50-mdconv-c3-c5_fpn_amp-1x_coco",
-    "carafe's upsampling": "mask-rcnn_r50_fpn-carafe_1x_coco",
-    "normalization across processes": "mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn"
-    "-all_32xb2-ssj-90k_coco",
+    "masks by their place in a grid": ("solov2-light_r18_fpn_ms-3x_coco", ()),
+    "masks from prototypes": ("yolact_r50_1xb8-55e_coco", ()),
+    "masks by filters of their own": (
+        "condinst_r50_fpn_ms-poly-90k_coco_instance",
+        (),
+    ),
+    "masks by queries": ("mask2former_r50_8xb2-lsj-50e_coco", ()),
+    "masks point by point": ("point-rend_r50-caffe_fpn_ms-1x_coco", FEW),
+    "a cascade, without its semantic maps": ("htc_r50_fpn_1x_coco", FEW_IN_A_CASCADE),
+    "a score for the mask": ("ms-rcnn_r50-caffe_fpn_1x_coco", FEW),
+    "deformable convolution": ("mask-rcnn_r50-mdconv-c3-c5_fpn_amp-1x_coco", FEW),
+    "carafe's upsampling": ("mask-rcnn_r50_fpn-carafe_1x_coco", FEW),
+    "normalization across processes": (
+        "mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_32xb2-ssj-90k_coco",
+        FEW,
+    ),
 }
 
 
@@ -47,8 +57,8 @@ def two_images(demo, tmp_path_factory):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
-def test_it_trains_a_step_and_predicts(name, two_images, demo, tmp_path):
+@pytest.mark.parametrize(("name", "settings"), FAMILIES.values(), ids=FAMILIES)
+def test_it_trains_a_step_and_predicts(name, settings, two_images, demo, tmp_path):
     model = create_model(name, labels=demo.label, task="segm")
     model.train(
         two_images,
@@ -58,6 +68,7 @@ def test_it_trains_a_step_and_predicts(name, two_images, demo, tmp_path):
         num_workers=0,
         image_size=64,
         weights="none",
+        set=settings,
         device="cpu",
     )
     losses = pd.read_csv(tmp_path / "a.train_stats.train.txt", sep="\t")

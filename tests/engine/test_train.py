@@ -26,6 +26,7 @@ from cvtk.model import create_model
 from cvtk.options import DEFAULT_MODELS as MODELS
 
 SURE_OF_NOTHING = ["model.test_cfg.score_thr=0.001"]
+FEW_REGIONS = ["model.train_cfg.rcnn.sampler.num=32"]  # of the 512 in an image
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def test_the_default_model_trains_a_step(demo, tmp_path, capsys):
         num_workers=0,
         image_size=64,
         weights="none",
+        set=FEW_REGIONS,
         device="cpu",
     )
     assert stats is None, "without a test set"

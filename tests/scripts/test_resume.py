@@ -21,7 +21,7 @@ from cvtk.engine.weights import read_weights
 from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet_tiny_8xb32-300e_coco"
-EPOCHS = 5
+EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def arguments(demo):
-    """A training of five epochs into a folder of that name."""
+    """A training of four epochs into a folder of that name."""
 
     def make(name, *more):
         data = ["--label", demo.label, "--train", demo.train, "--valid", demo.valid]
