@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from cvtk.declare import Declared
+from cvtk.declare import Checked, Declared, declarations
 from cvtk.options import command_options, settings
+from cvtk.serve.options import ServeOptions
 
 FOLDER = Path(__file__).parent
 MARKED = re.compile(
@@ -61,11 +62,27 @@ def settings_table() -> list[str]:
     return rows
 
 
+def plain_table(options: type[Checked]) -> list[str]:
+    """The rows of what a command of cvtk takes besides its arguments, with their heading."""
+    rows = ["| option | if left out | range | meaning |", "|---|---|---|---|"]
+    for declared in declarations(options):
+        if not declared.required:
+            cells = [
+                f"`--{declared.name}`",
+                default_of(declared),
+                range_of(declared),
+                meaning_of(declared),
+            ]
+            rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
     "train": lambda: command_table("train"),
     "evaluate": lambda: command_table("evaluate"),
     "inference": lambda: command_table("inference"),
     "settings": settings_table,
+    "serve": lambda: plain_table(ServeOptions),
 }
 
 

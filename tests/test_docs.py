@@ -1,7 +1,7 @@
 """The pages: every command and example in them runs, tables are up to date, links lead somewhere.
 
-A page runs from top to bottom in an empty folder (training.md, report.md, compare.md, inference.md and export.md in that
-of the tutorial, which they go on from):
+A page runs from top to bottom in an empty folder (training.md, report.md, compare.md, inference.md, export.md and
+serve.md in that of the tutorial, which they go on from):
 each line of its ```sh blocks, and its Python blocks, those that follow each other with the same variables. All
 of it runs in this process, so that PyTorch and MMDetection are loaded once. Pages stay as a reader needs them.
 The test changes what runs in these ways, and in no other:
@@ -9,6 +9,7 @@ The test changes what runs in these ways, and in no other:
 - `<!-- test: skip REASON -->` before a block: it is not run (installing, `make`).
 - `cvtk demo --data-only --output DIR` makes fewer and smaller pictures.
 - A training that does not say how long it shall be, and `model.train`, gets the options SHORT.
+- `cvtk serve` runs in a process of its own until the next one or the end of the page, at a free port in place of 8000.
 - README.md repeats commands of other pages: it is tested that they are the same to the letter.
 """
 
@@ -60,6 +61,7 @@ RUN = [
         "compare.md",
         "inference.md",
         "export.md",
+        "serve.md",
     ],
     ["library.md"],
     ["data.md"],
@@ -134,9 +136,46 @@ def one_process(monkeypatch, tmp_path):
     signal.signal(signal.SIGTERM, handler)
 
 
-def run_command(command):
-    """Runs `cvtk ...` or `python SCRIPT ...`; raises SystemExit as they do."""
-    program, *words = shlex.split(command, comments=True)
+class Served:
+    """The service of a page, if one runs."""
+
+    def __init__(self):
+        self.process = None
+        self.address = ""
+
+    def start(self, words):
+        self.stop()
+        code = "from cvtk.cli import main; main(prog_name='cvtk')"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *words, "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if found := re.search(r"http://[\d.]+:\d+", line):
+                self.address = found[0]
+                return
+        pytest.fail(f"{shlex.join(words)} ended at once")
+
+    def at_its_port(self, text):
+        return text.replace("http://127.0.0.1:8000", self.address)
+
+    def stop(self):
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.communicate(timeout=30)
+            assert self.process.returncode == 0
+
+
+def run_command(command, served):
+    """Runs `cvtk ...`, `curl ...` or `python SCRIPT ...`; raises SystemExit as they do."""
+    program, *words = shlex.split(served.at_its_port(command), comments=True)
+    if words[:1] == ["serve"]:
+        served.start(words)
+        return
+    if program == "curl":
+        subprocess.run([program, "--silent", "--fail-with-body", *words], check=True)
+        return
     if program == "cvtk":
         main(words, prog_name="cvtk")  # ends in SystemExit
         return
@@ -149,6 +188,15 @@ def run_command(command):
 
 def run_page(page):
     """Runs the blocks of a page in the current folder."""
+    served = Served()
+    try:
+        run_blocks(page, served)
+    finally:
+        served.stop()
+
+
+def run_blocks(page, served):
+    """Runs the blocks of a page, with the service that it starts."""
     variables = {}
     for block in blocks(page):
         place = f"{page.name}:{block.line}"
@@ -156,7 +204,7 @@ def run_page(page):
             continue
         assert not block.rule, f"{place}: no rule {block.rule!r}"
         if block.language == "python":
-            code = "\n" * (block.line - 1) + block.text  # errors name the page's line
+            code = "\n" * (block.line - 1) + served.at_its_port(block.text)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(cvtk.Model, "train", short_train)
                 exec(compile(code, str(page), "exec"), variables)
@@ -164,7 +212,7 @@ def run_page(page):
         variables = {}
         for command in commands(block.text):
             try:
-                run_command(command)
+                run_command(command, served)
             except SystemExit as end:
                 if end.code not in (None, 0):
                     pytest.fail(f"{place}: {command}: {end.code}")

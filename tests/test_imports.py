@@ -33,7 +33,7 @@ LAYERS = (
     {"zoo", "metrics", "results"},
     {"analysis", "exported", "measure", "recipe"},
     {"engine", "scripts"},
-    {"model", "demo", "doctor", "ymir"},
+    {"model", "demo", "doctor", "serve", "ymir"},
     {"cli"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -196,6 +196,7 @@ def test_light_imports(code):
         ("measure", "--help"),
         ("compare", "--help"),
         ("export", "--help"),
+        ("serve", "--help"),
     ],
     ids=" ".join,
 )

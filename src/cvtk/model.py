@@ -199,10 +199,8 @@ class Model:
         return export(self.spec, options)
 
     def _predictor(self, device: str) -> AnyPredictor:
-        from cvtk.engine.exported import ExportedPredictor
-        from cvtk.engine.predict import Predictor
+        from cvtk.engine.predictors import open_predictor
 
         if device not in self._predictors:
-            kind = ExportedPredictor if self.spec.is_exported else Predictor
-            self._predictors[device] = kind(self.spec, device)
+            self._predictors[device] = open_predictor(self.spec, device)
         return self._predictors[device]

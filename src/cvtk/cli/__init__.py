@@ -25,6 +25,7 @@ COMMANDS = {
         "cvtk.cli.export",
         "Weights as a file that needs no PyTorch and no MMDetection.",
     ),
+    "serve": ("cvtk.cli.serve", "A model as a web service, with a page to try it."),
     "models": ("cvtk.cli.models", "Find the architecture for --model."),
     "doctor": (
         "cvtk.cli.doctor",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import re
 import warnings
@@ -134,19 +135,46 @@ def read_image(path: str | Path, intensity: Intensity = "depth") -> NDArray[np.u
         FileError: The file is missing, or no regular file.
         DataError: It is no image, or is cut off.
     """
+    return decode_image(read_bytes(path), str(path), intensity)
+
+
+def decode_image(
+    data: bytes,
+    name: str,
+    intensity: Intensity = "depth",
+    *,
+    formats: tuple[str, ...] | None = None,
+    most_pixels: float = math.inf,
+) -> NDArray[np.uint8]:
+    """Reads an image from the bytes of its file; see `read_image`.
+
+    Args:
+        data: The content of the file.
+        name: What to call it in messages.
+        intensity: As for `read_image`.
+        formats: Those that are taken, as Pillow calls them; None: all that it reads.
+        most_pixels: Of the image; a larger one is refused before it is decoded.
+
+    Raises:
+        DataError: It is no image, is cut off, or has too many pixels.
+    """
     from PIL import Image, ImageOps
 
-    data = read_bytes(path)
     _allow_large_images()
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb(upright, intensity)
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            width, height = image.size
+            if width * height <= most_pixels:
+                return _to_rgb(ImageOps.exif_transpose(image), intensity)
     except Exception as error:  # Pillow's readers raise whatever a broken file leads to
         raise DataError(
-            f"{path}: {_explain(error, data)[1]}.",
+            f"{name}: {_explain(error, data)[1]}.",
             "Replace the image, or leave it out.",
         ) from None
+    raise DataError(
+        f"{name} has {width} x {height} pixels, more than the {most_pixels:,.0f} that are taken.",
+        "Make it smaller, or cut it into parts.",
+    )
 
 
 def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.images import read_image
+from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
 from cvtk.engine.pictures import Picture
 from cvtk.engine.spec import ModelSpec
@@ -39,6 +40,11 @@ class ExportedPredictor(AnyPredictor):
         self.spec = spec
         self.file = OnnxFile(spec.weights, device)
         self.about = self.file.description
+
+    @property
+    def intensity(self) -> Intensity:
+        """How images of more than 8 bits are scaled, as the file says."""
+        return self.about.intensity
 
     def least_scores(self, score: float | None) -> list[float]:
         """The lowest score to keep of each class: given, or as the file says."""
@@ -79,7 +85,7 @@ class ExportedPredictor(AnyPredictor):
         """An image as it is displayed."""
         pixels = source.pixels
         if pixels is None:
-            pixels = read_image(source.path, self.about.intensity)
+            pixels = read_image(source.path, self.intensity)
         return Picture(source, pixels[..., ::-1], None)
 
     def _result(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
+from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
@@ -62,6 +63,11 @@ class Predictor(AnyPredictor):
         """The most objects that the network gives for one image; None: any number."""
         return object_limit(self.network.cfg.model)[1]
 
+    @property
+    def intensity(self) -> Intensity:
+        """How images of more than 8 bits are scaled, as the configuration says."""
+        return self.network.cfg.get("intensity", "depth")  # type: ignore[no-any-return]
+
     def least_scores(self, score: float | None) -> list[float]:
         """The lowest score to keep of each class: given, chosen as it was trained, or the default."""
         if score is None and self.thresholds is not None:
@@ -86,7 +92,7 @@ class Predictor(AnyPredictor):
 
         cfg = self.network.cfg
         pipeline = cfg.test_dataloader.dataset.pipeline
-        reader = Reader(pipeline, cfg.get("intensity", "depth"))
+        reader = Reader(pipeline, self.intensity)
         least = self.least_scores(score)
 
         def found(pictures: list[Picture]) -> list[Result]:

@@ -15,6 +15,8 @@ from cvtk.io import is_file
 from cvtk.metrics.detections import Kind
 from cvtk.options import DEFAULT_MODELS, PathLike
 
+EXPORTED = (".onnx",)  # how files end that run without PyTorch and MMDetection
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -46,7 +48,7 @@ class ModelSpec:
     @property
     def is_exported(self) -> bool:
         """Whether it runs without PyTorch and MMDetection."""
-        return self.weights is not None and self.weights.suffix == ".onnx"
+        return self.weights is not None and self.weights.suffix in EXPORTED
 
 
 def make_spec(
@@ -62,7 +64,7 @@ def make_spec(
         InstallError: MMDetection is not installed.
     """
     name = str(model) or DEFAULT_MODELS[task or "segm"]
-    if name.endswith(".onnx"):
+    if name.endswith(EXPORTED):
         spec = open_exported(Path(name))
         _require_classes(spec, labels)
         return spec

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import in_parallel
+from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
 from cvtk.engine.pictures import Picture
 from cvtk.engine.spec import ModelSpec
@@ -41,6 +42,11 @@ class AnyPredictor(ABC):
     def object_limit(self) -> int | None:
         """The most objects that the network gives for one image; None where that is not known."""
         return None
+
+    @property
+    @abstractmethod
+    def intensity(self) -> Intensity:
+        """How images of more than 8 bits are scaled, as it was in the training."""
 
     @abstractmethod
     def least_scores(self, score: float | None) -> list[float]:

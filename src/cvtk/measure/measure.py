@@ -64,8 +64,7 @@ class Measurements:
             require_free(file, force=force)
         for file, table in zip(files, (self.objects, self.summary), strict=True):
             with atomic_write(file, force=force) as part:
-                text = _for_spreadsheets(table)
-                text.to_csv(part, index=False, encoding="utf-8", float_format="%.8g")
+                part.write_text(as_csv(table), encoding="utf-8", newline="")
         return files
 
     def _repr_html_(self) -> str:
@@ -213,6 +212,14 @@ def _tell_without_scale(names: list[str], images: int) -> None:
     logger.warning(
         f"Images without a scale, whose millimetres are empty: {len(names)} ({some})."
     )
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as `Measurements.save` writes it."""
+    text: str = _for_spreadsheets(table).to_csv(
+        index=False, float_format="%.8g", lineterminator="\n"
+    )
+    return text
 
 
 def _for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:

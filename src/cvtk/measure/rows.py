@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,7 @@ def object_rows(scene: Scene) -> list[Row]:
         DataError: It cannot be read or has another size, or a mask is damaged.
     """
     has_masks = any(item.mask is not None for item in scene.items)
-    pixels = _read(scene.picture, scene) if has_masks and scene.picture else None
+    pixels = _pixels_of(scene) if has_masks else None
     rows = [_object_row(scene, item, pixels) for item in scene.items]
     centroids = np.array([(r["centroid_x_px"], r["centroid_y_px"]) for r in rows])
     for row, distance in zip(rows, _nearest(centroids), strict=True):
@@ -98,8 +97,11 @@ def object_rows(scene: Scene) -> list[Row]:
     return rows
 
 
-def _read(picture: Path, scene: Scene) -> NDArray[np.uint8]:
-    """The pixels of the image (height, width, 3), which must be of the size that the masks have."""
+def _pixels_of(scene: Scene) -> NDArray[np.uint8] | None:
+    """The pixels of the image (height, width, 3), which must be of the size that the masks have; None without one."""
+    picture = scene.picture
+    if picture is None or isinstance(picture, np.ndarray):
+        return picture
     if not is_file(picture):
         raise FileError(
             f"{picture}: the image is missing.",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from cvtk.data.images import resolve
 from cvtk.data.masks import to_rle
@@ -51,7 +53,7 @@ class Scene:
         width: Pixels as displayed.
         classes: All classes that there could be.
         items: The objects.
-        picture: The image file; None where colours are not to be measured.
+        picture: The image file, or its pixels (height, width, 3) in RGB; None where colours are not to be measured.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Scene:
     width: int
     classes: tuple[str, ...]
     items: list[Item]
-    picture: Path | None
+    picture: Path | NDArray[np.uint8] | None
 
 
 def scenes_of_results(
@@ -81,8 +83,12 @@ def scenes_of_results(
             result.width,
             result.classes,
             items,
-            result.path if colours else None,
+            _picture_of(result) if colours else None,
         )
+
+
+def _picture_of(result: Result) -> Path | NDArray[np.uint8]:
+    return result.path if result.pixels is None else result.pixels
 
 
 def scenes_of_dataset(

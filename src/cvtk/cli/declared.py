@@ -1,0 +1,68 @@
+"""The options of a command from their declarations, so that each is stated once."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from cvtk.cli.data.common import FILE
+from cvtk.declare import Checked, Declared, declarations
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def declared_options(options: type[Checked]) -> Callable[[Command], Command]:
+    """Gives a command the options that a dataclass declares, and what must be given as arguments.
+
+    Underscores and hyphens are both taken, as in the scripts.
+    """
+
+    def decorate(command: Command) -> Command:
+        for parameter in reversed(list(_parameters(options))):
+            command = parameter(command)
+        return command
+
+    return decorate
+
+
+def _parameters(options: type[Checked]) -> Iterator[Callable[[Any], Any]]:
+    for declared in declarations(options):
+        if declared.default is inspect.Parameter.empty:
+            yield click.argument(declared.name, type=_type_of(declared))
+            continue
+        names = dict.fromkeys([declared.name, declared.name.replace("_", "-")])
+        unset = declared.option.unset if declared.default is None else ""
+        yield click.option(
+            *(f"--{name}" for name in names),
+            declared.name,
+            type=_type_of(declared),
+            is_flag=declared.base is bool,
+            default=declared.default,
+            show_default=unset or declared.base is not bool,
+            help=declared.option.help,
+        )
+
+
+def _type_of(declared: Declared) -> Any:
+    """What click reads a value as."""
+    option = declared.option
+    if declared.base is Path:
+        return FILE
+    if declared.base is Literal:
+        return click.Choice(typing.get_args(declared.type))
+    if declared.base is bool:
+        return None
+    if declared.base is int:
+        return click.IntRange(_whole(option.minimum), _whole(option.maximum))
+    if declared.base is float:
+        return click.FloatRange(option.minimum, option.maximum)
+    return str
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else int(limit)

@@ -1,0 +1,94 @@
+"""Runs a service until it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+from cvtk.engine.predictors import open_predictor
+from cvtk.engine.spec import EXPORTED, make_spec
+from cvtk.errors import InstallError, ModelError, OptionError
+from cvtk.log import logger
+from cvtk.serve.options import ServeOptions
+
+# Requests that are being answered or wait for it; to more it says that it is busy.
+MOST_REQUESTS = 256
+# Seconds in which requests may end after Ctrl+C.
+PATIENCE = 5
+
+
+def serve(options: ServeOptions) -> None:
+    """Answers requests until Ctrl+C.
+
+    Args:
+        options: Which model, and where.
+
+    Raises:
+        InstallError: A package of the extra `serve` is missing.
+        ModelError: The model cannot be used.
+        OptionError: The address cannot be used.
+    """
+    _require_packages()
+    import uvicorn
+
+    from cvtk.serve.app import make_app
+    from cvtk.serve.service import Service
+
+    weights = Path(options.weights)
+    if weights.suffix not in (".pth", *EXPORTED):
+        raise ModelError(
+            f"{weights} is neither weights nor an exported model.",
+            f"Name a file that ends in .pth or {' or '.join(EXPORTED)}.",
+        )
+    with _listen(options.host, options.port) as listening:
+        spec = make_spec(weights, None, None, options.trust_weights)
+        service = Service(open_predictor(spec, options.device), options)
+        config = uvicorn.Config(
+            make_app(service),
+            log_config=None,
+            access_log=False,
+            limit_concurrency=MOST_REQUESTS,
+            timeout_graceful_shutdown=PATIENCE,
+        )
+        logger.info(f"{weights}: {address_of(listening)} (Ctrl+C ends it)")
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # uvicorn has ended by it, and tells
+            uvicorn.Server(config).run(sockets=[listening])
+        logger.info("Ended.")
+
+
+def _require_packages() -> None:
+    try:
+        import fastapi_offline  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InstallError(
+            f"cvtk serve needs {error.name}, which is not installed.",
+            'Install it with: pip install "cvtk[serve]"',
+        ) from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Raises:
+        OptionError: The address is not one of this machine, or is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (")[0]
+        raise OptionError(
+            f"Nothing can be served at {host}, port {port}: {reason}.",
+            "Choose another --port; 0 takes any free one.",
+        ) from None
+
+
+def address_of(listening: socket.socket) -> str:
+    """The address to ask a service at."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
