@@ -2,10 +2,13 @@
 
 Images are drawn from a population whose metrics are known (from 20,000 images): they differ in quality, so that
 the objects of one image resemble each other. The percentile interval of the same draws is there to compare with.
+
+    python benchmarks/intervals.py [--tests N]
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -78,7 +81,7 @@ def metrics(matches, draws, seed=0):
     return bootstrap.intervals(matches, kept, draws=draws, seed=seed).overall
 
 
-def percentile(values, images, least=0.0):
+def percentile(values, images):
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
     return bootstrap.Interval(float(values[0]), float(low), float(high))
 
@@ -87,20 +90,24 @@ def coverage(images, tests, draws):
     """The share of tests whose interval holds the true value, by metric: ours, and the percentile one."""
     rng = np.random.default_rng(1)
     true = metrics(simulate(rng, 20_000), draws=0)
-    ours = bootstrap.interval_of
+    everything = np.ones(images, dtype=bool)
     hits = {name: [0, 0] for name in true}
     for test in range(tests):
         matches = simulate(rng, images)
-        for place, rule in enumerate((ours, percentile)):
-            bootstrap.interval_of = rule
-            told = metrics(matches, draws, seed=test)
-            bootstrap.interval_of = ours
-            for name, interval in told.items():
-                hits[name][place] += interval.low <= true[name].value <= interval.high
+        kept = matches.found.score >= SCORE
+        weights = bootstrap.draw_images(everything, draws, seed=test)
+        drawn = bootstrap.draw_metrics(matches, kept, weights, limit=100).overall
+        for name, values in drawn.items():
+            for place, rule in enumerate((bootstrap.interval_of, percentile)):
+                told = rule(values, images)
+                hits[name][place] += told.low <= true[name].value <= told.high
     return {name: [n / tests for n in found] for name, found in hits.items()}
 
 
-def main(tests=200, draws=300):
+def main(draws=300):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tests", type=int, default=200)
+    tests = parser.parse_args().tests
     rows = []
     for images in (30, 60, 120):
         for name, (ours, other) in coverage(images, tests, draws).items():

@@ -19,6 +19,7 @@ from cvtk.options import (
 )
 
 if TYPE_CHECKING:
+    from cvtk.analysis.evaluation import Evaluation
     from cvtk.engine.streaming import AnyPredictor
     from cvtk.results import Result
 
@@ -128,11 +129,12 @@ class Model:
         return statistics
 
     @takes(EvaluateOptions)
-    def evaluate(self, options: EvaluateOptions) -> dict[str, Any]:
+    def evaluate(self, options: EvaluateOptions) -> Evaluation:
         """COCO's AP and AR of the weights on an annotated set, overall and by class.
 
         Returns:
-            `stats` and `class_stats`; for masks also `bbox_stats` and `bbox_class_stats`.
+            `stats` and `class_stats`; for masks also `bbox_stats` and `bbox_class_stats`. Its `study` has all that
+            is known beside, and a notebook shows it as tables.
 
         Raises:
             CvtkError: The weights or the data cannot be used.

@@ -14,7 +14,8 @@ from scenes import CLASSES, SIZE, Scene, item, write
 
 from cvtk.analysis.gallery import crop_around, draw_cases, worst_cases
 from cvtk.analysis.outcomes import Outcome
-from cvtk.analysis.report import confusion, error_rows, render, write_report
+from cvtk.analysis.pages import error_rows
+from cvtk.analysis.report import confusion, render, write_report
 from cvtk.analysis.study import study
 from cvtk.analysis.thresholds import one_threshold
 from cvtk.data import read

@@ -23,7 +23,6 @@ from cvtk.data.sources import ImageSource
 from cvtk.engine.inference import predict_to_files, require_not_read
 from cvtk.engine.journal import NAME, Journal
 from cvtk.engine.predict import Predictor
-from cvtk.engine.progress import progress_text
 from cvtk.engine.spec import open_weights
 from cvtk.engine.streaming import read_ahead
 from cvtk.errors import DataError, FileError, ModelError
@@ -455,19 +454,6 @@ def test_no_result_takes_the_place_of_what_is_read(tmp_path):
         require_not_read([tmp_path / "link" / "1.jpg"], folder, read)
     with pytest.raises(FileError, match=r"instances\.json is among what is read"):
         require_not_read([folder / "instances.json"], folder / "instances.json", [])
-
-
-@pytest.mark.parametrize(
-    ("done", "total", "seconds", "text"),
-    [
-        (50, 200, 25, "[#####...............] 50/200  2.00 images/s  ETA 0:01:15"),
-        (0, 10, 0, "[....................] 0/10  0.00 images/s  ETA ?"),
-        (10, 10, 4, "[####################] 10/10  2.50 images/s  ETA 0:00:00"),
-        (7, 0, 2, "7 images  3.50 images/s"),
-    ],
-)
-def test_the_line_of_progress(done, total, seconds, text):
-    assert progress_text(done, total, seconds) == text
 
 
 def test_a_model_without_weights_predicts_nothing(untrained):

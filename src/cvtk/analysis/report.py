@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import csv
 import functools
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cvtk.analysis import drawings, figures
-from cvtk.analysis.bootstrap import Interval
 from cvtk.analysis.counts import agreement
 from cvtk.analysis.drawings import shown_classes
 from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
 from cvtk.analysis.matching import NOTHING
-from cvtk.analysis.outcomes import ERRORS, Outcome
+from cvtk.analysis.outcomes import Outcome
+from cvtk.analysis.pages import METRICS, environment, error_rows, meaning
 from cvtk.analysis.review import likely_label_errors
-from cvtk.analysis.sentences import EXPLANATIONS, method, summary, warnings
+from cvtk.analysis.sentences import method, summary, warnings
 from cvtk.analysis.study import Study
 from cvtk.analysis.tables import Row, images_rows
-from cvtk.io import atomic_write, is_file, read_text, templates_folder
+from cvtk.io import atomic_write, is_file, read_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-METRICS = ("AP", "AP50", "AR", "precision", "recall", "F1")
-"""The columns of the table of metrics."""
 
 MOST_IN_MATRIX = 25
 MOST_IMAGES = 10
@@ -55,19 +51,7 @@ def write_report(
 
 def render(study: Study, training: Path | None = None) -> str:
     """The report as HTML. Arguments as for `write_report`."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_folder()),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["metric"] = metric_text
-    environment.filters["range"] = range_text
-    environment.filters["decimals"] = decimals
-    template = environment.get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         file=study.matches.truth.file,
         shape="mask" if study.matches.kind == "segm" else "box",
@@ -91,64 +75,6 @@ def render(study: Study, training: Path | None = None) -> str:
     )
 
 
-def metric_text(value: float) -> str:
-    """A metric of 0 to 1 with three decimals; in words where there is nothing to measure."""
-    return "none there" if math.isnan(value) else f"{value:.3f}"
-
-
-def range_text(interval: Interval) -> str:
-    """An interval as `0.38 to 0.59`; empty where there is none."""
-    if math.isnan(interval.low):
-        return ""
-    return f"{interval.low:.2f} to {interval.high:.2f}"
-
-
-def decimals(value: float) -> str:
-    """Any number with three digits that count; in words where it is not defined."""
-    if math.isnan(value):
-        return "not defined"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def error_rows(study: Study) -> list[dict[str, Any]]:
-    """Each kind of error: how often it occurs, in each class too, and what it costs, the dearest first."""
-    told, matches = study.outcomes, study.matches
-    kind = matches.kind
-    most = max((cost for cost in study.costs.values() if cost > 0), default=1.0)
-    rows = []
-    for error in ERRORS:
-        if error is Outcome.MISSED:
-            category = matches.true_category[told.true == error]
-        else:
-            category = matches.found.category[study.is_kept & (told.detection == error)]
-        by_class = np.bincount(category, minlength=len(matches.truth.classes) + 1)[1:]
-        names = zip(matches.truth.classes, by_class.tolist(), strict=True)
-        cost = max(study.costs[error], 0.0)
-        rows.append(
-            {
-                "name": error.words(kind),
-                "meaning": _meaning(error, kind),
-                "count": len(category),
-                "classes": [f"{name}: {count}" for name, count in names if count],
-                "also_found": _on_found_objects(study, error),
-                "cost": study.costs[error],
-                "share": 0 if math.isnan(cost) else round(100 * cost / most),
-            }
-        )
-    return sorted(rows, key=lambda row: -row["share"])
-
-
-def _on_found_objects(study: Study, error: Outcome) -> int:
-    """How many detections of the wrong class lie on an object that another one has found as what it is."""
-    told = study.outcomes
-    if error is not Outcome.WRONG_CLASS:
-        return 0
-    objects = told.about[study.is_kept & (told.detection == error)]
-    return int((told.true[objects] == Outcome.CORRECT).sum())
-
-
 def gallery(study: Study) -> list[dict[str, Any]]:
     """The worst cases of each kind of error that occurs."""
     chosen = {error: worst_cases(study, error) for error in SHOWN}
@@ -157,7 +83,7 @@ def gallery(study: Study) -> list[dict[str, Any]]:
     return [
         {
             "name": error.words(kind),
-            "meaning": _meaning(error, kind),
+            "meaning": meaning(error, kind),
             "cases": [_described(study, next(pictures)) for _ in cases],
         }
         for error, cases in chosen.items()
@@ -271,10 +197,6 @@ def _table(file: Path) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _meaning(error: Outcome, kind: str) -> str:
-    return EXPLANATIONS[error].format(shape="mask" if kind == "segm" else "box")
 
 
 def _described(study: Study, picture: Picture) -> dict[str, Any]:

@@ -16,12 +16,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from cvtk.engine.progress import Bar, Standing
 from cvtk.engine.weights import UntrustedError, load_file
 from cvtk.errors import ModelError, NetworkError, one_line
 from cvtk.io import atomic_write, is_file
-from cvtk.log import console, logger
+from cvtk.log import logger
 
 TIMEOUT = 30.0  # seconds that a server may say nothing
 WINDOW = 60.0  # seconds in which it must send at least `LEAST`
@@ -185,24 +186,14 @@ def _in_time(arrived: Arrived, window: float) -> Iterator[int | bytes]:
 
 
 def _write(parts: Iterator[int | bytes], file: Path) -> tuple[int, int]:
-    """Writes what comes to a file, and shows the progress on a terminal; the bytes announced and received."""
-    expected, received = int(next(parts, 0)), 0
-    with file.open("wb") as stream, _progress(expected) as progress:
+    """Writes what comes to a file, and shows the progress; the bytes announced and received."""
+    expected, received, bar = int(next(parts, 0)), 0, Bar()
+    with file.open("wb") as stream:
         for part in parts:
             content = part if isinstance(part, bytes) else b""
             stream.write(content)
             received += len(content)
-            progress(len(content))
+            megabytes = f"{received / 1e6:.1f}/{expected / 1e6:.1f} MB"
+            bar.show(Standing(received, expected, count=megabytes))
+    bar.clear()
     return expected, received
-
-
-@contextlib.contextmanager
-def _progress(expected: int) -> Iterator[Any]:
-    """Gives a function to call with the bytes that have come; it moves a bar, on a terminal only."""
-    import click
-
-    if not (expected and console().isatty()):
-        yield lambda received: None
-        return
-    with click.progressbar(length=expected, file=console()) as bar:
-        yield bar.update

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cvtk import data
 from cvtk.analysis.drawings import FOLDER as FIGURES
 from cvtk.analysis.drawings import write_figures
+from cvtk.analysis.evaluation import Evaluation
 from cvtk.analysis.report import write_report
 from cvtk.analysis.review import FILE as REVIEW
 from cvtk.analysis.review import write_review
@@ -17,8 +20,10 @@ from cvtk.analysis.tables import write_tables
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
 from cvtk.data.images import resolve
+from cvtk.data.predictions import Predictions, write_results
 from cvtk.data.sources import ImageSource
 from cvtk.engine.evaluated import PREDICTIONS, STATS
+from cvtk.engine.progress import Progress
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.streaming import AnyPredictor
 from cvtk.engine.thresholds import thresholds_on
@@ -31,13 +36,13 @@ from cvtk.metrics import ground_truth
 from cvtk.metrics.detections import Kind
 from cvtk.options import EvaluateOptions
 
-Statistics = dict[str, Any]
+Statistics: TypeAlias = dict[str, Any]
 REPORT = "report.html"
 TABLES = ("metrics.csv", "images.csv", "objects.csv")
 KIND_NAMES = {"segm": "mask", "bbox": "box"}
 
 
-def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Statistics:
+def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Evaluation:
     """Evaluates; writes to the folder of the options, if there is one.
 
     Returns:
@@ -51,12 +56,14 @@ def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Statistics:
         require_free_folder(folder / FIGURES, force=options.force)
     truth = read_truth(file, predictor.spec)
     tiling = predictor.tiling(options)
-    if folder is None:
-        return measure(predictor, truth, tiling)[0]
-    statistics, _ = evaluate_to_files(
-        predictor, truth, folder, folder / STATS, force=options.force, tiling=tiling
-    )
-    return statistics
+    if folder is not None:
+        return evaluate_to_files(
+            predictor, truth, folder, folder / STATS, force=options.force, tiling=tiling
+        )
+    statistics, predictions = measure(predictor, truth, tiling)
+    thresholds = thresholds_on(predictor.thresholds, truth)
+    analyse = partial(study, truth, predictions, predictor.spec.kind, thresholds)
+    return Evaluation(statistics, analyse)
 
 
 def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
@@ -80,7 +87,7 @@ def evaluate_to_files(
     *,
     force: bool,
     tiling: Tiling | None = None,
-) -> tuple[Statistics, Study | None]:
+) -> Evaluation:
     """Evaluates, and writes the statistics and the predictions, then the report and its tables.
 
     Args:
@@ -90,9 +97,6 @@ def evaluate_to_files(
         stats_file: For the statistics.
         force: Whether results may be replaced.
         tiling: How images are cut; None where they are not.
-
-    Returns:
-        The statistics, and the analysis; None where it failed.
     """
     statistics, predictions = measure(predictor, truth, tiling)
     thresholds = thresholds_on(predictor.thresholds, truth)
@@ -102,32 +106,30 @@ def evaluate_to_files(
     analysed = write_analysis(
         predictor.spec, truth, predictions, folder, thresholds, force=force
     )
-    return statistics, analysed
+    report = None if analysed is None else folder / REPORT
+    return Evaluation(statistics, lambda: analysed, report)
 
 
 def write_statistics(
     statistics: Statistics,
-    predictions: list[dict[str, Any]],
+    predictions: Sequence[Mapping[str, Any]],
     folder: Path,
     stats_file: Path,
     *,
     force: bool,
 ) -> None:
     """Writes the predictions to a folder, and the statistics to a file; says their summary."""
-    for result, content, indent in (
-        (folder / PREDICTIONS, predictions, None),
-        (stats_file, statistics, 4),
-    ):
-        with atomic_write(result, force=force) as part:
-            text = json.dumps(content, indent=indent, ensure_ascii=False)
-            part.write_text(text, encoding="utf-8")
+    write_results(folder / PREDICTIONS, predictions, force=force)
+    with atomic_write(stats_file, force=force) as part:
+        text = json.dumps(statistics, indent=4, ensure_ascii=False)
+        part.write_text(text, encoding="utf-8")
     logger.info(f"{statistics['summary']}: see {stats_file}")
 
 
 def write_analysis(
     spec: ModelSpec,
     truth: data.Dataset,
-    predictions: list[dict[str, Any]],
+    predictions: Sequence[Mapping[str, Any]],
     folder: Path,
     thresholds: Thresholds | None = None,
     *,
@@ -165,7 +167,7 @@ def write_analysis(
 
 def measure(
     predictor: AnyPredictor, truth: data.Dataset, tiling: Tiling | None = None
-) -> tuple[Statistics, list[dict[str, Any]]]:
+) -> tuple[Statistics, Predictions]:
     """The statistics on an annotated set, and all predictions; see `predict_all`."""
     predictions = predict_all(predictor, truth, tiling)
     task = predictor.spec.task
@@ -174,7 +176,7 @@ def measure(
 
 def predict_all(
     predictor: AnyPredictor, truth: data.Dataset, tiling: Tiling | None = None
-) -> list[dict[str, Any]]:
+) -> Predictions:
     """All predictions for an annotated set, not thresholded, with the set's own ids."""
     spec = predictor.spec
     category_ids = dict(
@@ -184,18 +186,21 @@ def predict_all(
         ImageSource(resolve(truth.folder, image.file_name), image.file_name, image.id)
         for image in truth.images
     ]
-    predictions: list[dict[str, Any]] = []
+    predictions, progress = Predictions(), Progress(len(images))
     results = predictor.predict(images, batch_size=1, score=0, tiling=tiling)
     for image, result in zip(images, results, strict=True):
-        for item in result.to_coco(image.id, len(predictions) + 1):
+        found = result.to_coco(image.id)
+        for item in found:
             item["category_id"] = category_ids[item["category_id"]]
-            predictions.append(item)
+        predictions.extend(found)
+        progress.step()
+    progress.clear()
     return predictions
 
 
 def statistics_of(
     dataset: data.Dataset,
-    predictions: list[dict[str, Any]],
+    predictions: Sequence[Mapping[str, Any]],
     task: str,
     tiling: Tiling | None = None,
 ) -> Statistics:

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine import dist
 from mmengine.hooks import EarlyStoppingHook, Hook
 
+from cvtk.engine.progress import Bar, Standing
 from cvtk.engine.workspace import find_noted
 from cvtk.errors import LossError
 from cvtk.log import console, logger
@@ -18,7 +19,6 @@ from cvtk.recipe.workers import tie_workers
 from cvtk.visual.class_curves import class_scalars
 from cvtk.visual.training_stats import write_training_stats
 
-BAR = 20  # characters
 STEPS_TO_JUDGE = (
     20  # the first ones are slower, so that an epoch's time is told by later ones
 )
@@ -35,16 +35,16 @@ class ProgressHook(Hook):  # type: ignore[misc]
         """Starts to count."""
         self.first = runner.iter
         self.told = False
+        self.bar = Bar()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Moves the bar, and says once how long an epoch takes where there is no GPU."""
         done = runner.iter + 1
-        if console().isatty():
+        if dist.is_main_process():
             epoch = math.ceil(done / len(runner.train_dataloader))
-            line = progress_line(runner, epoch, done, {})
-            print(f"\r{line:<79}", end="", file=console(), flush=True)
+            self.bar.show(standing(runner, epoch, done, {}))
         if not self.told and done - self.first >= STEPS_TO_JUDGE:
             self.told = True
             self._tell_time(runner)
@@ -62,7 +62,7 @@ class ProgressHook(Hook):  # type: ignore[misc]
         if not dist.is_main_process():
             return
         start = "\r" if console().isatty() else ""
-        line = progress_line(runner, epoch, runner.iter, metrics)
+        line = str(standing(runner, epoch, runner.iter, metrics))
         print(f"{start}{line:<79}", file=console(), flush=True)
 
     def _tell_time(self, runner: Any) -> None:
@@ -78,8 +78,8 @@ class ProgressHook(Hook):  # type: ignore[misc]
         logger.info(text)
 
 
-def progress_line(runner: Any, epoch: int, done: int, metrics: dict[str, float]) -> str:
-    """One line on where a training stands.
+def standing(runner: Any, epoch: int, done: int, metrics: dict[str, float]) -> Standing:
+    """Where a training stands.
 
     Args:
         runner: MMEngine's.
@@ -95,10 +95,8 @@ def progress_line(runner: Any, epoch: int, done: int, metrics: dict[str, float])
         if key in metrics:
             parts.append(f"{name} {metrics[key]:.3f}")
     seconds = scalar("train/time").mean(STEPS_TO_JUDGE) * (total - done)
-    bar = "#" * (BAR * done // total)
     left = datetime.timedelta(seconds=int(seconds))
-    parts.append(f"[{bar:.<{BAR}}] {done}/{total}  ETA {left}")
-    return "  ".join(parts)
+    return Standing(done, total, "  ".join(parts), f"ETA {left}")
 
 
 class GuardHook(Hook):  # type: ignore[misc]

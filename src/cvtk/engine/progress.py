@@ -1,9 +1,13 @@
-"""The line that shows how far an inference is: images per second, and the time left."""
+"""The line that shows how far something is: on a terminal and in a notebook, with the time left."""
 
 from __future__ import annotations
 
 import datetime
+import html
+import sys
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from cvtk.log import console
 
@@ -11,8 +15,91 @@ BAR = 20  # characters
 SECONDS_BETWEEN = 0.2
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far something is.
+
+    Attributes:
+        done: What is done.
+        total: What there is in all; 0 where nobody knows.
+        before: What stands before the bar.
+        after: What stands behind it, such as the time left.
+        count: Both numbers as they are read; `3/10` where left out.
+    """
+
+    done: int
+    total: int
+    before: str = ""
+    after: str = ""
+    count: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a share of the total to be shown."""
+        return 0 < self.total >= self.done
+
+    @property
+    def counted(self) -> str:
+        """Both numbers, or what is done where the total is not known."""
+        known = f"{self.done}/{self.total}" if self.is_known else str(self.done)
+        return self.count or known
+
+    def __str__(self) -> str:
+        middle = self.counted
+        if self.is_known:
+            bar = "#" * (BAR * self.done // self.total)
+            middle = f"[{bar:.<{BAR}}] {middle}"
+        return "  ".join(filter(None, (self.before, middle, self.after)))
+
+    def _repr_html_(self) -> str:
+        """The line in a notebook."""
+        bar = ""
+        if self.is_known:
+            bar = f'<progress value="{self.done}" max="{self.total}"></progress> '
+        words = " \u00b7 ".join(filter(None, (self.before, self.counted, self.after)))
+        return bar + html.escape(words)
+
+
+class Bar:
+    """A line on a terminal or in a notebook that is replaced as something goes on; elsewhere nothing is shown."""
+
+    def __init__(self) -> None:
+        self._shown = float("-inf")
+        self._handle: Any = None  # of the notebook's output
+
+    def show(self, standing: Standing) -> None:
+        """Shows how far it is, unless it has just done so."""
+        now = time.monotonic()
+        if now - self._shown < SECONDS_BETWEEN and standing.done != standing.total:
+            return
+        self._shown = now
+        if console().isatty():
+            print(f"\r{standing!s:<79}", end="", file=console(), flush=True)
+        elif in_notebook():
+            self._show_in_notebook(standing)
+
+    def _show_in_notebook(self, standing: Standing) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(standing, display_id=True)
+        else:
+            self._handle.update(standing)
+
+    def clear(self) -> None:
+        """Makes room for a message; in a notebook there is room."""
+        if console().isatty():
+            print(f"\r{'':<79}\r", end="", file=console(), flush=True)
+
+
+def in_notebook() -> bool:
+    """Whether this is the process of a notebook: what runs the cells there has a kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
 class Progress:
-    """A bar on a terminal; elsewhere nothing is shown.
+    """A bar that counts images.
 
     Args:
         total: Images in all; 0 where nobody knows.
@@ -22,7 +109,7 @@ class Progress:
         self.total = total
         self.done = 0
         self._start = time.monotonic()
-        self._shown = 0.0
+        self._bar = Bar()
 
     @property
     def seconds(self) -> float:
@@ -37,21 +124,15 @@ class Progress:
     def step(self) -> None:
         """One more image is done."""
         self.done += 1
-        now = time.monotonic()
-        due = now - self._shown > SECONDS_BETWEEN or self.done == self.total
-        if due and console().isatty():
-            self._shown = now
-            line = progress_text(self.done, self.total, self.seconds)
-            print(f"\r{line:<79}", end="", file=console(), flush=True)
+        self._bar.show(standing(self.done, self.total, self.seconds))
 
     def clear(self) -> None:
         """Makes room for a message."""
-        if console().isatty():
-            print(f"\r{'':<79}\r", end="", file=console(), flush=True)
+        self._bar.clear()
 
 
-def progress_text(done: int, total: int, seconds: float) -> str:
-    """One line on how far it is.
+def standing(done: int, total: int, seconds: float) -> Standing:
+    """How far images are, with their rate and the time left.
 
     Args:
         done: Images that are done.
@@ -59,8 +140,8 @@ def progress_text(done: int, total: int, seconds: float) -> str:
         seconds: What they took.
     """
     rate = done / seconds if seconds > 0 else 0.0
+    speed = f"{rate:.2f} images/s"
     if total < done:
-        return f"{done} images  {rate:.2f} images/s"
-    bar = "#" * (BAR * done // total)
+        return Standing(done, 0, after=speed, count=f"{done} images")
     left = datetime.timedelta(seconds=int((total - done) / rate)) if rate else "?"
-    return f"[{bar:.<{BAR}}] {done}/{total}  {rate:.2f} images/s  ETA {left}"
+    return Standing(done, total, after=f"{speed}  ETA {left}")

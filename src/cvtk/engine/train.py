@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cvtk.analysis.study import Study
+from cvtk.analysis.evaluation import Evaluation
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import Dataset
 from cvtk.engine.card import Done, write_card
@@ -39,14 +39,12 @@ from cvtk.log import console, logger
 from cvtk.options import TrainOptions
 from cvtk.visual.training_stats import write_training_stats
 
-Statistics = dict[str, Any]
-
 
 def train(
     spec: ModelSpec,
     options: TrainOptions,
     sets: Mapping[str, Dataset] | None = None,
-) -> tuple[ModelSpec, Statistics | None]:
+) -> tuple[ModelSpec, Evaluation | None]:
     """Trains; leaves the weights, their configuration, the statistics and plots.
 
     Args:
@@ -77,7 +75,7 @@ def train(
                 return spec, None
             write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
-        statistics, thresholds, analysed = judge(trained, data, options)
+        tested, thresholds = judge(trained, data, options)
         processes = dist.get_world_size()
         write_card(
             Done(
@@ -89,36 +87,36 @@ def train(
                 processes,
                 started,
                 thresholds,
-                analysed,
+                tested.study if tested is not None else None,
             )
         )
-        return trained, statistics
+        return trained, tested
 
 
 def judge(
     trained: ModelSpec, data: TrainingData, options: TrainOptions
-) -> tuple[Statistics | None, Thresholds | None, Study | None]:
+) -> tuple[Evaluation | None, Thresholds | None]:
     """Chooses the scores to cut at on the validation set, and evaluates on the test set, as far as there are such.
 
     Returns:
-        The statistics of the test set, the scores, and the analysis of the test set.
+        The evaluation on the test set, and the scores.
     """
     if data.valid is None and data.test is None:
-        return None, None, None
+        return None, None
     predictor = Predictor(trained, options.device)
     if data.valid is not None:
         choose_and_keep(predictor, data.valid, options.aim)
     if data.test is None:
-        return None, predictor.thresholds, None
+        return None, predictor.thresholds
     name = options.output.with_suffix("")
-    statistics, analysed = evaluate_to_files(
+    tested = evaluate_to_files(
         predictor,
         data.test,
         folder=name,
         stats_file=name.with_name(f"{name.name}.test_stats.json"),
         force=True,
     )
-    return statistics, predictor.thresholds, analysed
+    return tested, predictor.thresholds
 
 
 def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:

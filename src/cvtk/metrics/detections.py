@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -63,29 +63,28 @@ def from_predictions(
             or a mask of another size than the image.
     """
     field = "segmentation" if kind == "segm" else "bbox"
-    for index, prediction in enumerate(predictions):
-        _check(truth, prediction, field, f"prediction {index + 1}")
     count = len(predictions)
-    boxes = np.zeros((count, 4))
-    if kind == "bbox" and count:
-        boxes[:] = [prediction["bbox"] for prediction in predictions]
-    return Detections(
-        image=_column(truth.image_numbers[p["image_id"]] for p in predictions),
-        category=_column(truth.category_numbers[p["category_id"]] for p in predictions),
-        bbox=boxes,
-        score=np.array([p["score"] for p in predictions], dtype=np.float64),
-        masks=[p["segmentation"] for p in predictions] if kind == "segm" else None,
-    )
-
-
-def _column(values: Iterable[int]) -> NDArray[np.int64]:
-    return np.fromiter(values, dtype=np.int64)
+    image, category = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    boxes, score = np.zeros((count, 4)), np.zeros(count)
+    masks: list[CocoRLE] = []
+    # In one go: packed predictions become dictionaries as they are asked for.
+    for index, prediction in enumerate(predictions):
+        _check(truth, prediction, field, index)
+        image[index] = truth.image_numbers[prediction["image_id"]]
+        category[index] = truth.category_numbers[prediction["category_id"]]
+        score[index] = prediction["score"]
+        if kind == "segm":
+            masks.append(prediction["segmentation"])
+        else:
+            boxes[index] = prediction["bbox"]
+    return Detections(image, category, boxes, score, masks if kind == "segm" else None)
 
 
 def _check(
-    truth: GroundTruth, prediction: Mapping[str, Any], field: str, where: str
+    truth: GroundTruth, prediction: Mapping[str, Any], field: str, index: int
 ) -> None:
     """Says in words what the evaluation would stumble over, or take for a miss without a word."""
+    where = f"prediction {index + 1}"
     for name in ("image_id", "category_id", "score", field):
         if name not in prediction:
             raise DataError(
