@@ -79,6 +79,7 @@ FOUND = [
     ("vanilla", "evaluate", "configuration: a syntax error", "model.py"),
     ("vanilla", "inference", "COCO: image name absolute", "/etc/hosts"),
     ("vanilla", "inference", "COCO: image name surrogate", "no image"),
+    ("vanilla", "inference", "--model_weights ''", "no file"),
     ("vanilla", "inference", "image: 50000 x 1", "50000"),
     ("vanilla", "inference", "results exist", "--force"),
 ]
