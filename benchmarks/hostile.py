@@ -69,6 +69,9 @@ def main() -> int:
             outcome = scripts.run(mode, command, attacks, seed)
             done += 1
             table[mode, command, outcome.kind] += 1
+            if done % 500 == 0:
+                spent = time.perf_counter() - start
+                print(f"{done} cases in {spent:.0f} s", file=sys.stderr, flush=True)
             if outcome.good:
                 continue
             key = (outcome.kind, place_of(outcome))
