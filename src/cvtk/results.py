@@ -270,6 +270,7 @@ class Result:
             bboxes=self.bboxes,
             labels=self.labels,
             texts=texts,
+            short_texts=[f"{score:.2f}" for score in self.scores],
             masks=None if self.masks is None else CutOuts(self.masks),
             class_names=names,
             style=style,

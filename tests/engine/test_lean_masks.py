@@ -16,7 +16,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from cvtk.engine.lean_masks import MASKS_AT_ONCE, use_lean_masks
+from cvtk.engine.lean_masks import MASKS_AT_ONCE, _pack, use_lean_masks
 from cvtk.io import encode_mask
 
 SIZE = (96, 128)  # of the network's input
@@ -72,6 +72,22 @@ def test_the_masks_are_the_same(name):
     assert any(mask.any() for mask in dense.masks)
     np.testing.assert_array_equal(lean.bboxes, dense.bboxes)
     np.testing.assert_array_equal(lean.scores, dense.scores)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mask_that_is_enlarged_where_it_is_equals_one_enlarged_as_a_whole(seed):
+    random = np.random.default_rng(seed)
+    small = torch.from_numpy(random.normal(-1, 2, (1, 5, 12, 20)).astype(np.float32))
+    small[:, :, :, 9:] -= 3  # some blots, and islands of a pixel
+    small[0, 4] = -1  # an empty one
+    sizes = [(12, 20), (96, 160), [(151, 203), (301, 517), (40, 60)][seed % 3]]
+    image = (sizes[2][0] - 2, sizes[2][1] - 3)
+    large = small
+    for size in sizes[1:]:
+        large = torch.nn.functional.interpolate(large, size=size, mode="bilinear")
+    dense = (large.sigmoid() > 0.5)[0, :, : image[0], : image[1]].numpy()
+    for values, mask in zip(small[0].numpy(), dense, strict=True):
+        assert _pack(values, 0.0, sizes, image) == encode_mask(mask)
 
 
 @pytest.mark.parametrize(

@@ -81,20 +81,38 @@ def scattered(count, side=8, size=(400, 300)):
     return Image.new("RGB", size), boxes, np.arange(count) % 3
 
 
-@pytest.mark.parametrize("count", [3, 30, 300])
-def test_labels_never_cover_more_than_a_fifth(count):
-    blank, boxes, labels = scattered(count)
-    texts = [f"strawberry {k / count:.2f}" for k in range(count)]
-    plain = draw_objects(blank, bboxes=boxes, labels=labels, texts=[""] * count)
-    named = draw_objects(blank, bboxes=boxes, labels=labels, texts=texts)
+@pytest.mark.parametrize("size", [(200, 150), (900, 675)])
+@pytest.mark.parametrize("count", [6, 30, 100, 300])
+def test_labels_shorten_and_vanish_before_they_cover_too_much(count, size):
+    blank, boxes, labels = scattered(count, side=size[0] // 45, size=size)
+    scores = [f"{k / count:.2f}" for k in range(count)]
+    texts = [f"strawberry {score}" for score in scores]
+    things = {"bboxes": boxes, "labels": labels, "short_texts": scores}
+    plain = draw_objects(blank, **things, texts=[""] * count)
+    named = draw_objects(blank, **things, texts=texts)
     covered = (np.asarray(plain) != np.asarray(named)).any(axis=2).mean()
-    assert 0.005 < covered < 0.22
+    room = size[0] * size[1] * 0.1 / count
+    # Letters have 10 pixels at least: a plate with a score takes some 300 square pixels, one with the name 1,200.
+    if room > 1400:
+        assert covered > 0.005
+    if room < 250:
+        assert covered == 0
+    assert covered < 0.11
+
+
+def test_where_there_are_no_labels_masks_have_no_boxes():
+    blank, boxes, labels = scattered(300)
+    mask = Crop(np.zeros((0, 0), bool), 0, 0)
+    things = {"bboxes": boxes, "labels": labels, "texts": ["berry 0.50"] * 300}
+    drawn = draw_objects(blank, **things, masks=[mask] * 300)
+    assert drawn.tobytes() == blank.tobytes()
+    assert draw_objects(blank, **things).tobytes() != blank.tobytes()
 
 
 def test_a_key_names_the_colours_where_labels_found_no_room():
     blank, boxes, labels = scattered(300)
     names = ["berry", "leaf", "stem", "never seen"]
-    texts = [names[label] for label in labels]
+    texts = [f"{names[label]} 0.50" for label in labels]
     things = {"bboxes": boxes, "labels": labels, "texts": texts}
     with_key = np.asarray(draw_objects(blank, **things, class_names=names))
     without = np.asarray(draw_objects(blank, **things))
@@ -132,7 +150,23 @@ def drawn_in(style, masks=True):
 def test_outlines_leave_the_object_as_it_is():
     mask, drawn = drawn_in("outlines")
     changed = (drawn != 100).any(axis=2)
-    np.testing.assert_array_equal(changed, _edge(mask.astype(bool), 1))
+    np.testing.assert_array_equal(changed, _edge(mask.astype(bool), 2))
+
+
+@pytest.mark.parametrize("style", ["masks", "outlines"])
+@pytest.mark.parametrize("label", range(7))
+def test_an_object_of_the_colour_of_its_class_can_be_seen_and_told_from_its_neighbour(
+    label, style
+):
+    colour = class_colour(label)
+    image = np.full((40, 60, 3), colour, np.uint8)
+    halves = [Crop(np.ones((20, 20), bool), 10 + 20 * k, 10) for k in (0, 1)]
+    things = {"labels": np.full(2, label), "texts": ["", ""], "masks": halves}
+    boxes = np.array([[10, 10, 20, 20], [30, 10, 20, 20]])
+    drawn = np.asarray(draw_objects(image, bboxes=boxes, **things, style=style))
+    across = np.abs(drawn[20].astype(int) - colour).max(axis=1) > 60
+    # The second line of each, at the left and at the right, and nothing else.
+    assert np.flatnonzero(across).tolist() == [11, 28, 31, 48]
 
 
 def test_boxes_leave_the_masks_out():

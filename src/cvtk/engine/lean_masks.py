@@ -1,18 +1,24 @@
-"""Masks of large images a few at a time: enlarged to the image, and packed as RLE at once.
+"""Masks of large images, enlarged to the image and packed as RLE one by one.
 
 MMDetection enlarges the masks of all objects of an image together, as numbers: 100 objects in a photograph of
-12 megapixels take 10 GB. The two heads that most architectures share are told here to do so in small groups.
-The masks are the same; other heads stay as they are.
+12 megapixels take 10 GB. The two heads that most architectures share are told here to go through small groups, or
+through the part of the image in which an object lies. The masks are the same; other heads stay as they are.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, TypeAlias
 
-from cvtk.io import CocoRLE, encode_mask
+import numpy as np
+from numpy.typing import NDArray
+
+from cvtk.io import CocoRLE, encode_mask, encode_part
+
+Size: TypeAlias = tuple[int, int]
 
 MASKS_AT_ONCE = 8
 
@@ -75,7 +81,7 @@ def _post_process(
     with_nms: bool = True,
     img_meta: Any = None,
 ) -> Any:
-    """`RTMDetInsHead._bbox_mask_post_process`, whose masks are enlarged group by group.
+    """`RTMDetInsHead._bbox_mask_post_process`, whose masks are enlarged where the objects are.
 
     The original sees a corner of the masks, which costs nothing; theirs are made from the kept ones.
     """
@@ -94,31 +100,62 @@ def _post_process(
     if not kept:
         results.masks = []
         return results
-    enlarge = functools.partial(_enlarge, head, img_meta if rescale else None)
-    packed: list[CocoRLE] = []
-    for group in _groups(len(kept[0])):
-        masks = enlarge(kept[0][group]).sigmoid() > cfg.mask_thr_binary
-        packed += [encode_mask(mask) for mask in masks.cpu().numpy()]
-    results.masks = packed
+    logits = kept[0].cpu().numpy()
+    stride = head.prior_generator.strides[0][0]
+    height, width = (side * stride for side in logits.shape[-2:])
+    sizes, image = [logits.shape[-2:], (height, width)], (height, width)
+    if rescale:
+        across, down = (1 / scale for scale in img_meta["scale_factor"])
+        sizes.append((math.ceil(height * down), math.ceil(width * across)))
+        image = img_meta["ori_shape"][:2]
+    threshold = cfg.mask_thr_binary
+    limit = math.log(threshold / (1 - threshold))  # of which it is the sigmoid
+    results.masks = [_pack(mask, limit, sizes, image) for mask in logits]
     return results
 
 
-def _enlarge(head: Any, img_meta: Any, logits: Any) -> Any:
-    """Masks (N, h, w) as large as the network's input, or as the image, by the original's own steps."""
-    from torch.nn import functional
+def _pack(
+    values: NDArray[np.float32], limit: float, sizes: Sequence[Size], image: Size
+) -> CocoRLE:
+    """A mask, enlarged from size to size, and cut at a limit. Only where the object is, it is gone through at all.
 
-    stride = head.prior_generator.strides[0][0]
-    logits = functional.interpolate(
-        logits.unsqueeze(0), scale_factor=stride, mode="bilinear"
-    )
-    if img_meta is not None:
-        height, width = img_meta["ori_shape"][:2]
-        x_scale, y_scale = (1 / scale for scale in img_meta["scale_factor"])
-        size = [
-            math.ceil(logits.shape[-2] * y_scale),
-            math.ceil(logits.shape[-1] * x_scale),
-        ]
-        logits = functional.interpolate(
-            logits, size=size, mode="bilinear", align_corners=False
-        )[..., :height, :width]
-    return logits.squeeze(0)
+    Args:
+        values: (h, w).
+        limit: What is above it is inside.
+        sizes: (height, width) of the values, and of each step.
+        image: (height, width) of the image, which begins in the upper left corner of the last.
+    """
+    corner = [0, 0]
+    for old, new in pairwise(sizes):
+        for axis in (0, 1):
+            inside = np.flatnonzero((values > limit).any(axis=1 - axis))
+            if not len(inside):
+                return encode_part(values[:0, :0], 0, 0, *image)
+            first, last = (corner[axis] + inside[k] for k in (0, -1))
+            low, high, share = _neighbours(old[axis], new[axis])
+            # Between values that are not above the limit, there is nothing above it. The next step needs one more
+            # on each side, to know where it ends.
+            near = np.flatnonzero((high >= first) & (low <= last))
+            near = np.arange(max(near[0] - 1, 0), min(near[-1] + 2, new[axis]))
+            low, high, share = (part[near] for part in (low, high, share))
+            share = np.expand_dims(share, 1 - axis)
+            lower = values.take(low - corner[axis], axis, mode="clip")
+            upper = values.take(high - corner[axis], axis, mode="clip")
+            lower *= 1 - share
+            upper *= share
+            values = np.add(lower, upper, out=lower)
+            corner[axis] = int(near[0])
+    top, left = corner
+    mask = values[: max(image[0] - top, 0), : max(image[1] - left, 0)] > limit
+    return encode_part(mask, left, top, *image)
+
+
+def _neighbours(old: int, new: int) -> tuple[NDArray[Any], ...]:
+    """For each of `new` pixels in a row the two of `old` that it lies between, and the share of the second.
+
+    As PyTorch's `interpolate` has it, bilinear and without aligned corners, in its precision.
+    """
+    place = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * np.float32(old / new)
+    place = np.maximum(place - np.float32(0.5), 0)
+    low = np.minimum(place.astype(np.int64), old - 1)
+    return low, np.minimum(low + 1, old - 1), place - low.astype(np.float32)

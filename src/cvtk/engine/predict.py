@@ -209,11 +209,12 @@ def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
     That changes nothing for the others: scores only fall after this threshold, and an object is suppressed by
     stronger ones alone. PAA is left as it is, for it lets weak boxes vote on strong ones.
     """
+    configs = [getattr(module, "test_cfg", None) for module in network.modules()]
     parts = [
         part
-        for module in network.modules()
-        if isinstance(getattr(module, "test_cfg", None), dict)
-        for part in each_dict({**module.test_cfg, "rpn": None})
+        for config in configs
+        if isinstance(config, dict)
+        for part in (config, *each_dict([v for k, v in config.items() if k != "rpn"]))
         if isinstance(part.get("score_thr"), (int, float))
     ]
     if any(type(module).__name__ == "PAAHead" for module in network.modules()):

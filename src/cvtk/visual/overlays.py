@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -31,8 +32,12 @@ _OKABE_ITO: tuple[Colour, ...] = (
 
 _MASK_OPACITY = 0.42
 
+_EDGE_OPACITY = 0.94
+_SMALL = 12  # pixels; smaller objects would vanish below a second line
+
 # The share of a picture that labels may cover; more would hide the objects they name.
-_LABEL_SHARE = 0.2
+_LABEL_SHARE = 0.1
+_FEW = 4
 
 
 def class_colour(index: int) -> Colour:
@@ -70,21 +75,23 @@ def draw_objects(
     bboxes: NDArray[Any],
     labels: NDArray[Any],
     texts: Sequence[str],
+    short_texts: Sequence[str] = (),
     masks: Sequence[NDArray[Any]] | Sequence[Cropped] | None = None,
     class_names: Sequence[str] = (),
     style: Style = "masks",
 ) -> Image.Image:
     """Draws objects on a copy of an image, large masks below small ones.
 
-    Letters and lines are as large as the objects allow. Where objects are so many that their labels would
-    cover each other, or too much of the picture, those that come last have none; then a key in the corner
-    says which colour is which class.
+    Letters and lines are as large as the objects allow. Where all labels together would cover too much of the
+    picture, each has its short text, or there are none, and no boxes around masks; then a key in the corner says
+    which colour is which class, and how many there are.
 
     Args:
         image: A Pillow image, or an array (H, W, 3) uint8 in RGB.
         bboxes: (N, 4) boxes x, y, width, height in pixels.
         labels: (N,) index of the class of each, which picks its colour.
         texts: What to write at each, one line; an empty text writes nothing.
+        short_texts: What to write where there is no room for that.
         masks: (H, W) arrays, non-zero inside, or parts of them; None where there are boxes only. Each is asked
             for when it is drawn, so that a sequence may make them one at a time.
         class_names: The name of each class, for the key; no key where left out.
@@ -94,26 +101,31 @@ def draw_objects(
     Returns:
         The drawn image, RGB, as large as the original.
     """
-    if isinstance(image, Image.Image):
-        image = image.convert("RGB")
-    canvas = np.array(image)
+    picture = Image.fromarray(
+        np.array(image.convert("RGB") if isinstance(image, Image.Image) else image)
+    )
     boxes = np.asarray(bboxes, dtype=float).reshape(-1, 4)
     colours = [class_colour(int(label)) for label in labels]
-    line, letters = _sizes((canvas.shape[1], canvas.shape[0]), boxes)
+    line, letters = _sizes(picture.size, boxes)
+    pen = ImageDraw.Draw(picture)
+    placed = _Labels(pen, picture.size, letters)
+    shown = placed.that_fit(texts, short_texts)
     if masks is not None and style != "boxes":
         opacity = 0.0 if style == "outlines" else _MASK_OPACITY
-        _paint_masks(canvas, masks, colours, line, opacity)
-    picture = Image.fromarray(canvas)
-    pen = ImageDraw.Draw(picture)
-    if masks is None or style != "outlines":
+        for index in np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable"):
+            part = _part_of(masks[index])
+            _paint_mask(picture, *part, colours[index], line, opacity)
+    if masks is None or style == "boxes" or (style == "masks" and shown):
         _draw_boxes(pen, boxes, colours, line)
-    placed = _Labels(pen, picture.size, letters)
-    for box, colour, text in zip(boxes, colours, texts, strict=True):
+    for text, colour, box in zip(shown, colours, boxes, strict=False):
         if text:
             placed.add(text, colour, box)
-    if placed.left_out and class_names:
-        present = sorted({int(label) for label in labels})
-        placed.draw_key([(class_names[k], class_colour(k)) for k in present])
+    if class_names and len(boxes) and (placed.left_out or shown is not texts):
+        counts = Counter(int(label) for label in labels)
+        key = [
+            (f"{class_names[k]}: {counts[k]}", class_colour(k)) for k in sorted(counts)
+        ]
+        _Labels(pen, picture.size, max(10, min(picture.size) // 40)).draw_key(key)
     return picture
 
 
@@ -140,19 +152,6 @@ def _sizes(image: tuple[int, int], boxes: NDArray[np.float64]) -> tuple[int, int
     return max(1, round(line)), max(10, round(letters))
 
 
-def _paint_masks(
-    canvas: NDArray[np.uint8],
-    masks: Sequence[NDArray[Any]] | Sequence[Cropped],
-    colours: Sequence[Colour],
-    line: int,
-    opacity: float,
-) -> None:
-    """Lays all masks over a picture (H, W, 3), in place, the largest first."""
-    areas = [int(np.count_nonzero(_part_of(mask)[0])) for mask in masks]
-    for index in sorted(range(len(masks)), key=lambda i: -areas[i]):
-        _paint_mask(canvas, *_part_of(masks[index]), colours[index], line, opacity)
-
-
 def _part_of(mask: NDArray[Any] | Cropped) -> tuple[NDArray[np.bool_], int, int]:
     """The part of a mask that is given, its column and its row."""
     if isinstance(mask, np.ndarray):
@@ -161,7 +160,7 @@ def _part_of(mask: NDArray[Any] | Cropped) -> tuple[NDArray[np.bool_], int, int]
 
 
 def _paint_mask(
-    canvas: NDArray[np.uint8],
+    picture: Image.Image,
     mask: NDArray[np.bool_],
     x: int,
     y: int,
@@ -169,41 +168,49 @@ def _paint_mask(
     line: int,
     opacity: float,
 ) -> None:
-    """Lays one mask, whose corner is at (x, y), over the canvas (H, W, 3), in place."""
+    """Lays one mask, whose corner is at (x, y), over the picture, in place.
+
+    Its outline is a line in its colour, and inside of that a thin one, black or white, whichever is unlike the
+    colour: so it can be seen on an object of the same colour, and where two objects of one class touch.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
-    top, bottom = y + int(rows[0]), y + int(rows[-1]) + 1
-    left, right = x + int(columns[0]), x + int(columns[-1]) + 1
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
     # One more pixel on each side, so that the outline ends at the object and not at its box.
-    height, width = canvas.shape[:2]
-    before = (min(top, 1), min(left, 1))
-    behind = (min(height - bottom, 1), min(width - right, 1))
-    inside = np.pad(
-        mask[top - y : bottom - y, left - x : right - x],
-        ((before[0], behind[0]), (before[1], behind[1])),
-    )
-    view = canvas[
-        top - before[0] : bottom + behind[0], left - before[1] : right + behind[1]
+    around = [
+        (int(y + top > 0), int(y + bottom < picture.height)),
+        (int(x + left > 0), int(x + right < picture.width)),
     ]
-    tint = np.array(colour, dtype=np.float32)
+    inside = np.pad(mask[top:bottom, left:right], around)
+    corner = (x + left - around[1][0], y + top - around[0][0])
     edge = _edge(inside, line)
-    inner = inside & ~edge
-    if opacity:
-        view[inner] = np.round(view[inner] * (1 - opacity) + tint * opacity)
-    faded = view[edge] * (1 - opacity) + tint * opacity
-    view[edge] = np.round(faded * 0.1 + tint * 0.9)
+    cover = inside * np.uint8(round(255 * opacity))
+    cover[edge] = round(255 * _EDGE_OPACITY)
+    picture.paste(colour, corner, Image.fromarray(cover))
+    if min(bottom - top, right - left) >= _SMALL:
+        second = _edge(inside & ~edge, max(1, line // 3))
+        cover = second * np.uint8(round(255 * _EDGE_OPACITY))
+        picture.paste(_ink_on(colour), corner, Image.fromarray(cover))
 
 
 def _edge(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """The outermost `width` pixels of a mask; what the image border cuts is no edge."""
     inner = mask
     for _ in range(width):
-        padded = np.pad(inner, 1, mode="edge")
-        above, below = padded[:-2, 1:-1], padded[2:, 1:-1]
-        left, right = padded[1:-1, :-2], padded[1:-1, 2:]
-        inner = inner & above & below & left & right
+        outer, inner = inner, inner.copy()
+        inner[1:] &= outer[:-1]
+        inner[:-1] &= outer[1:]
+        inner[:, 1:] &= outer[:, :-1]
+        inner[:, :-1] &= outer[:, 1:]
     return mask & ~inner
+
+
+def _ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever stands out more from a colour (luminance as in ITU-R BT.601)."""
+    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 128
+    return (0, 0, 0) if bright else (255, 255, 255)
 
 
 @dataclass
@@ -222,20 +229,27 @@ class _Labels:
     letters: int
     left_out: int = 0
     _taken: list[Area] = field(default_factory=list)
-    _covered: float = 0.0
+
+    def that_fit(self, *choices: Sequence[str]) -> Sequence[str]:
+        """The first of several texts for all objects that leaves enough of the picture; a few always do."""
+        for texts in choices:
+            written = [text for text in texts if text]
+            if len(written) <= _FEW:
+                return texts
+            width, height = self._plate(max(written, key=len))
+            room = _LABEL_SHARE * self.size[0] * self.size[1]
+            if len(written) * width * height <= room:
+                return texts
+        return ()
 
     def add(self, text: str, colour: Colour, box: NDArray[np.float64]) -> None:
         """Writes a label at a corner of a box, or counts it as left out."""
         width, height = self._plate(text)
-        room = _LABEL_SHARE * self.size[0] * self.size[1] - self._covered
         for left, top in self._corners(box, width, height):
             area = (left, top, left + width, top + height)
             if not any(_overlap(area, other) for other in self._taken):
                 break
         else:
-            self.left_out += 1
-            return
-        if self._taken and width * height > room:  # the best object is always named
             self.left_out += 1
             return
         self._write(text, colour, area)
@@ -244,11 +258,11 @@ class _Labels:
         """Writes the names of the classes below each other, on white in the lower left corner."""
         plates = [self._plate(name) for name, _ in entries]
         width = max(width for width, _ in plates)
-        bottom = float(self.size[1])
+        bottom = float(self.size[1] - self._pad)
         top = bottom - sum(height for _, height in plates)
         frame = 2 * self._pad
         self.pen.rectangle(
-            (0, top - frame, width + frame, bottom), fill=(255, 255, 255)
+            (0, top - frame, width + frame, self.size[1]), fill=(255, 255, 255)
         )
         for (name, colour), (_, height) in zip(entries, plates, strict=True):
             self._write(name, colour, (0.0, top, width, top + height))
@@ -262,16 +276,11 @@ class _Labels:
     def _corners(
         self, box: NDArray[np.float64], width: float, height: float
     ) -> list[tuple[float, float]]:
-        """Where a plate may lie, best first: above, in and below its box, but inside the picture."""
+        """Where a plate may lie, best first: above, below and in its box, but inside the picture."""
         x, y, w, h = box
-        spots = [
-            (x, y - height),
-            (x, y),
-            (x + w - width, y - height),
-            (x, y + h - height),
-            (x + w - width, y + h - height),
-            (x, y + h),
-        ]
+        right = x + w - width
+        rows = (y - height, y + h, y, y + h - height)
+        spots = [(column, row) for row in rows for column in (x, right)]
         most_right = max(self.size[0] - width, 0)
         most_down = max(self.size[1] - height, 0)
         return [
@@ -281,14 +290,12 @@ class _Labels:
 
     def _write(self, text: str, colour: Colour, area: Area) -> None:
         self._taken.append(area)
-        self._covered += (area[2] - area[0]) * (area[3] - area[1])
         self.pen.rectangle(area, fill=colour)
-        # Black or white, whichever stands out more (luminance as in ITU-R BT.601).
-        bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 128
-        ink = (0, 0, 0) if bright else (255, 255, 255)
         left, top, _, _ = self._bounds(text)
         start = (area[0] + self._pad - left, area[1] + self._pad - top)
-        self.pen.text(start, text, font=font_for(text, self.letters), fill=ink)
+        self.pen.text(
+            start, text, font=font_for(text, self.letters), fill=_ink_on(colour)
+        )
 
     def _bounds(self, text: str) -> tuple[float, float, float, float]:
         return self.pen.textbbox((0, 0), text, font=font_for(text, self.letters))
