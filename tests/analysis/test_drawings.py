@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 from scenes import Scene, write
 
-from cvtk.analysis.drawings import FILE, write_figures
+from cvtk.analysis import drawings, figures
+from cvtk.analysis.drawings import FILE, draw
 from cvtk.analysis.study import study
 from cvtk.data import read
 from cvtk.errors import FileError
+
+
+def write_figures(told, folder, *, force=False):
+    """All figures of an evaluation."""
+    classes = told.matches.truth.class_order
+    drawings.write_figures(draw(told), classes, folder, force=force)
 
 
 def analysed(folder, classes=("leaf", "stem", "root")):
@@ -57,3 +65,13 @@ def test_nothing_is_replaced_unasked(tmp_path):
         write_figures(told, tmp_path / "figures")
     write_figures(told, tmp_path / "figures", force=True)
     assert (tmp_path / "figures" / "mine.txt").read_text() == "mine"
+
+
+def test_the_dots_of_many_images_are_one_picture():
+    few, many = (
+        figures.svg(figures.true_against_found(values, values, "count"))
+        for values in (np.arange(900.0), np.arange(20_000.0))
+    )
+    assert "data:image/png;base64," in many and "<image" not in few
+    assert len(many) < 300_000
+    ElementTree.fromstring(many)

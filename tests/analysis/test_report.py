@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 from scenes import CLASSES, SIZE, Scene, item, write
 
+from cvtk.analysis import report
+from cvtk.analysis.drawings import draw
 from cvtk.analysis.gallery import crop_around, draw_cases, worst_cases
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.pages import error_rows
-from cvtk.analysis.report import confusion, render, write_report
+from cvtk.analysis.report import confusion, write_report
 from cvtk.analysis.study import study
 from cvtk.analysis.thresholds import one_threshold
 from cvtk.data import read
@@ -35,6 +37,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+def render(told, training=None):
+    """The report as HTML."""
+    return report.render(told, draw(told), training)
 
 
 def every_error():
@@ -237,7 +244,7 @@ def test_confusions_are_named(told):
 
 
 def test_nothing_is_replaced_unasked(told, tmp_path):
-    write_report(told, tmp_path / "report.html")
+    write_report(told, [], tmp_path / "report.html")
     with pytest.raises(FileError, match="exists already"):
-        write_report(told, tmp_path / "report.html")
-    write_report(told, tmp_path / "report.html", force=True)
+        write_report(told, [], tmp_path / "report.html")
+    write_report(told, [], tmp_path / "report.html", force=True)

@@ -134,7 +134,7 @@ class Comparison:
 
     def lines(self) -> list[list[str]]:
         """The table to read: all metrics of all images, then AP by class and by group."""
-        shown = [(f"{name}", told) for name, told in self.everything.overall.items()]
+        shown = list(self.everything.overall.items())
         shown += [
             (f"{HEADLINE} of {label}", metrics[HEADLINE])
             for label, metrics in self.everything.by_class.items()

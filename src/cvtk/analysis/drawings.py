@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,37 @@ FILE = re.compile(
 )
 """What the files are called."""
 
+COUNTS_AND_AREAS = ("count", "count_difference", "area")
+"""What the figures that compare images show."""
+
 AREA_UNIT = "area in 1000 pixels"
 
-_DPI = 200
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of an evaluation.
+
+    Attributes:
+        what: What it shows, such as "count".
+        label: The name of the class; empty where it shows all.
+        figure: The figure.
+        svg: The same as SVG.
+    """
+
+    what: str
+    label: str
+    figure: Figure
+    svg: str
+
+
+def draw(study: Study) -> list[Drawing]:
+    """All figures, those of a class together."""
+    return [
+        Drawing(what, label, figure, figures.svg(figure))
+        for what, label, figure in _figures(study)
+    ]
 
 
 def shown_classes(study: Study) -> list[str]:
@@ -89,37 +117,50 @@ def counts_and_areas(study: Study, name: str) -> dict[str, Figure]:
     }
 
 
-def write_figures(study: Study, folder: Path, *, force: bool = False) -> None:
-    """Writes all figures as PNG and SVG, named after what they show and the class: `count.leaf.svg`.
+def _figures(study: Study) -> Iterator[tuple[str, str, Figure]]:
+    """What each figure shows, of which class, and the figure."""
+    drawn = reliability(study)
+    if drawn is not None:
+        yield "reliability", "", drawn
+    for name in shown_classes(study):
+        curve = precision_recall(study, name)
+        if curve is not None:
+            yield "precision_recall", name, curve
+        for what, figure in counts_and_areas(study, name).items():
+            yield what, name, figure
+
+
+def write_figures(
+    drawings: Sequence[Drawing],
+    classes: Sequence[str],
+    folder: Path,
+    *,
+    force: bool = False,
+) -> None:
+    """Writes figures as PNG and SVG, named after what they show and the class: `count.leaf.svg`.
 
     A class whose name does not do for a file is called by its number.
+
+    Args:
+        drawings: The figures.
+        classes: The names of all classes.
+        folder: Where to.
+        force: Whether files of a folder that exists may be replaced.
 
     Raises:
         FileError: The folder is not empty and `force` was not said, or cannot be written.
     """
     with atomic_folder(folder, force=force) as part:
-        for name, figure in _named_figures(study):
-            (part / f"{name}.svg").write_text(figures.svg(figure), encoding="utf-8")
-            figure.savefig(part / f"{name}.png", dpi=_DPI)
+        for drawing in drawings:
+            name = drawing.what
+            if drawing.label:
+                name += f".{_file_name(classes, drawing.label)}"
+            (part / f"{name}.svg").write_text(drawing.svg, encoding="utf-8")
+            drawing.figure.savefig(part / f"{name}.png", dpi=figures.DPI)
 
 
-def _named_figures(study: Study) -> Iterator[tuple[str, Figure]]:
-    """Every figure with the name of its file, without the suffix."""
-    drawn = reliability(study)
-    if drawn is not None:
-        yield "reliability", drawn
-    for name in shown_classes(study):
-        ending = _file_name(study, name)
-        curve = precision_recall(study, name)
-        if curve is not None:
-            yield f"precision_recall.{ending}", curve
-        for what, figure in counts_and_areas(study, name).items():
-            yield f"{what}.{ending}", figure
-
-
-def _file_name(study: Study, name: str) -> str:
+def _file_name(names: Sequence[str], name: str) -> str:
     """A class in the name of a file: itself, or its number where that might not do on some system."""
-    names = study.matches.truth.class_order
     is_only = [other.casefold() for other in names].count(name.casefold()) == 1
     if is_only and _PLAIN.fullmatch(name):
         return name

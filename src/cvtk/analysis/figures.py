@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DPI = 200
+"""Of pictures, and of what is a picture inside a drawing."""
+
+MOST_DOTS = 1000
+"""More dots are one picture in the SVG, which would be megabytes else."""
+
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#888888"
 
 
@@ -72,7 +78,7 @@ def true_against_found(
         _whole_ticks(axes)
     most = float(max(true.max(initial=0), found.max(initial=0), 1)) * 1.05
     axes.plot([0, most], [0, most], color=_GREY, linestyle="--", linewidth=1)
-    axes.scatter(true, found, s=30, color=_BLUE, alpha=0.6, linewidths=0)
+    _dots(axes, true, found)
     axes.set_xlim(-0.03 * most, most)
     axes.set_ylim(-0.03 * most, most)
     return figure
@@ -88,7 +94,7 @@ def bland_altman(
     for limit in (told.lower, told.upper):
         if np.isfinite(limit):
             axes.axhline(limit, color=_ORANGE, linewidth=1.5, linestyle="--")
-    axes.scatter((true + found) / 2, found - true, s=30, color=_BLUE, alpha=0.6, lw=0)
+    _dots(axes, (true + found) / 2, found - true)
     return figure
 
 
@@ -99,9 +105,18 @@ def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     # The same figure gives the same text, which browsers write in a font of their own.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cvtk"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        metadata = {"Date": None, "Creator": None}
+        figure.savefig(buffer, format="svg", metadata=metadata, dpi=DPI)
     text = buffer.getvalue()
     return text[text.index("<svg") :]  # without the line that names a DTD's address
+
+
+def _dots(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """One dot per image."""
+    is_picture = len(x) > MOST_DOTS
+    axes.scatter(
+        x, y, s=30, color=_BLUE, alpha=0.6, linewidths=0, rasterized=is_picture
+    )
 
 
 def _square(x: str, y: str) -> tuple[Figure, Axes]:

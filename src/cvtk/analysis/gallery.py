@@ -119,7 +119,7 @@ def worst_cases(study: Study, outcome: Outcome, most: int = CASES) -> list[Case]
 
 def draw_cases(study: Study, cases: Sequence[Case]) -> list[Picture]:
     """Draws cases, in their order; each image is read once."""
-    images = {_image_of(study, case) for case in cases}
+    images = {image_of(study, case) for case in cases}
     drawn: dict[Case, Picture] = {}
     for number in sorted(images):
         name = study.matches.truth.image_names[number - 1]
@@ -128,7 +128,7 @@ def draw_cases(study: Study, cases: Sequence[Case]) -> list[Picture]:
         except CvtkError:
             pixels = None  # the report says what is known without it
         for case in cases:
-            if _image_of(study, case) == number:
+            if image_of(study, case) == number:
                 drawn[case] = _draw(study, case, number, name, pixels)
     return [drawn[case] for case in cases]
 
@@ -147,7 +147,7 @@ def _sure_scores(study: Study) -> NDArray[np.float64]:
     return np.maximum(least, _LEAST_SURE)
 
 
-def _image_of(study: Study, case: Case) -> int:
+def image_of(study: Study, case: Case) -> int:
     """The number of the image of a case, from 1."""
     if case.found != NOTHING:
         return int(study.matches.found.image[case.found])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvtk.analysis import drawings, figures
 from cvtk.analysis.counts import agreement
-from cvtk.analysis.drawings import shown_classes
+from cvtk.analysis.drawings import AREA_UNIT, COUNTS_AND_AREAS, Drawing, shown_classes
+from cvtk.analysis.figures import svg
 from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
 from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import Outcome
@@ -31,12 +32,18 @@ MOST_CONFUSIONS = 5
 
 
 def write_report(
-    study: Study, file: Path, training: Path | None = None, *, force: bool = False
+    study: Study,
+    drawings: Sequence[Drawing],
+    file: Path,
+    training: Path | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Writes the report.
 
     Args:
         study: The evaluation, analysed.
+        drawings: Its figures.
         file: The HTML file.
         training: The weights without their suffix; the tables of their training lie beside them.
         force: Whether a file of that name may be replaced.
@@ -44,12 +51,14 @@ def write_report(
     Raises:
         FileError: The file exists and `force` was not said, or cannot be written.
     """
-    text = render(study, training)
+    text = render(study, drawings, training)
     with atomic_write(file, force=force) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def render(study: Study, training: Path | None = None) -> str:
+def render(
+    study: Study, drawings: Sequence[Drawing], training: Path | None = None
+) -> str:
     """The report as HTML. Arguments as for `write_report`."""
     template = environment().get_template("report.html.j2")
     return template.render(
@@ -66,9 +75,9 @@ def render(study: Study, training: Path | None = None) -> str:
         gallery=gallery(study),
         confusion=confusion(study),
         images=worst_images(study),
-        curves=curves(study),
-        reliability=reliability(study),
-        counts=count_figures(study),
+        curves=curves(study, drawings),
+        reliability=[_safe(d) for d in drawings if d.what == "reliability"],
+        counts=count_figures(study, drawings),
         classes_left_out=len(study.matches.truth.classes) - len(shown_classes(study)),
         training=training_figures(training),
         likely_errors=len(likely_label_errors(study)),
@@ -127,47 +136,48 @@ def worst_images(study: Study) -> list[Row]:
     return [row for row in rows[:MOST_IMAGES] if errors(row)]
 
 
-def curves(study: Study) -> list[dict[str, Any]]:
+def curves(study: Study, drawings: Sequence[Drawing]) -> list[dict[str, Any]]:
     """Precision over recall of each class that has objects."""
-    drawn = []
-    for name in shown_classes(study):
-        figure = drawings.precision_recall(study, name)
-        if figure is not None:
-            metrics = study.intervals.by_class[name]
-            drawn.append({"name": name, "svg": _drawn(figure), "metrics": metrics})
-    return drawn
+    return [
+        {
+            "name": drawing.label,
+            "svg": _safe(drawing),
+            "metrics": study.intervals.by_class[drawing.label],
+        }
+        for drawing in drawings
+        if drawing.what == "precision_recall"
+    ]
 
 
-def reliability(study: Study) -> Any:
-    """How often predictions of each score are right; None where there are none."""
-    figure = drawings.reliability(study)
-    return None if figure is None else _drawn(figure)
-
-
-def count_figures(study: Study) -> list[dict[str, Any]]:
+def count_figures(study: Study, drawings: Sequence[Drawing]) -> list[dict[str, Any]]:
     """Counts and areas of each class that occurs: figures, and how well they agree."""
     drawn: list[dict[str, Any]] = []
     for name in shown_classes(study):
-        plots = drawings.counts_and_areas(study, name)
-        if not plots:
+        svgs = [
+            _safe(drawing)
+            for drawing in drawings
+            if drawing.label == name and drawing.what in COUNTS_AND_AREAS
+        ]
+        if not svgs:
             continue
         counts = study.per_image[name]
         number = agreement(counts.true_count, counts.found_count)
         area = agreement(counts.true_area / 1000, counts.found_area / 1000)
-        rows = [("objects", number), (drawings.AREA_UNIT, area)]
-        svgs = [_drawn(figure) for figure in plots.values()]
+        rows = [("objects", number), (AREA_UNIT, area)]
         drawn.append({"name": name, "svgs": svgs, "rows": rows})
     return drawn
 
 
 def training_figures(training: Path | None) -> list[dict[str, Any]]:
     """The curves of the training, from the tables beside the weights; none where there are none."""
+    from markupsafe import Markup
+
     from cvtk.visual.class_curves import plot_classes
     from cvtk.visual.curves import plot_losses, plot_scores
 
     if training is None:
         return []
-    drawn = []
+    drawn: list[tuple[str, Figure]] = []
     rows = _table(training.with_name(f"{training.name}.train_stats.train.txt"))
     if rows:
         drawn.append(("Losses by epoch", plot_losses(rows)))
@@ -181,7 +191,7 @@ def training_figures(training: Path | None) -> list[dict[str, Any]]:
     rows = _table(training.with_name(f"{training.name}.train_stats.classes.txt"))
     if rows and kinds:
         drawn.append(("AP of each class by epoch", plot_classes(rows, kinds[-1])))
-    return [{"name": name, "svg": _drawn(plot)} for name, plot in drawn]
+    return [{"name": name, "svg": Markup(svg(plot))} for name, plot in drawn]
 
 
 def _table(file: Path) -> list[dict[str, Any]]:
@@ -234,8 +244,8 @@ def _label(classes: list[str], number: int) -> str:
     return classes[int(number) - 1]
 
 
-def _drawn(figure: Figure) -> Any:
-    """A figure as SVG of ours, which the template shall not escape."""
+def _safe(drawing: Drawing) -> Any:
+    """SVG of ours, which the template shall not escape."""
     from markupsafe import Markup
 
-    return Markup(figures.svg(figure))
+    return Markup(drawing.svg)

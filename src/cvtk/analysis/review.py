@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Raw
 
-from cvtk.analysis.gallery import SHOWN, Case, worst_cases
+from cvtk.analysis.gallery import SHOWN, Case, image_of, worst_cases
 from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.study import Study
@@ -63,7 +63,7 @@ def review(study: Study) -> Dataset:
         cases |= dict.fromkeys(worst_cases(study, outcome))
     matches, dataset = study.matches, study.dataset
     numbers = matches.truth.image_numbers
-    shown = {_image_of(study, case) for case in cases}
+    shown = {image_of(study, case) for case in cases}
     images = [image for image in dataset.images if numbers[image.id] in shown]
     ids = {numbers[image.id]: image.id for image in images}
     labels = _labels(study, cases, {image.id for image in images})
@@ -72,7 +72,7 @@ def review(study: Study) -> Dataset:
     checks = {name: number for number, name in enumerate(names, free)}
     found = [case for case in cases if case.found != NOTHING]
     predictions = [
-        _prediction(study, case, number, ids[_image_of(study, case)], checks)
+        _prediction(study, case, number, ids[image_of(study, case)], checks)
         for number, case in enumerate(
             found, _free_id(annotation.id for annotation in dataset.annotations)
         )
@@ -84,12 +84,6 @@ def review(study: Study) -> Dataset:
 def _free_id(used: Iterable[Id]) -> int:
     """A number above all that are used."""
     return max((number for number in used if isinstance(number, int)), default=0) + 1
-
-
-def _image_of(study: Study, case: Case) -> int:
-    if case.found != NOTHING:
-        return int(study.matches.found.image[case.found])
-    return int(study.matches.true_image[case.true])
 
 
 def _labels(

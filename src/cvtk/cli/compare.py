@@ -14,6 +14,7 @@ from cvtk.cli.data.common import FILE, echo, force_option
 Examples:
   cvtk compare outputs/small outputs/large
   cvtk compare small.pth large.pth --data data/test/segm.json
+  cvtk compare fruit.pth fruit.onnx --data data/test/segm.json
   cvtk compare small.pth large.pth --data test.json --by site --groups sites.csv"""
 )
 @click.argument("first", type=FILE)
@@ -48,7 +49,8 @@ def command(
 ) -> None:
     """Compare two models on the same images: is one better, and how sure is that?
 
-    FIRST and SECOND are folders that evaluate or a training wrote, or weights (.pth) together with --data.
+    FIRST and SECOND are folders that evaluate or a training wrote, or weights (.pth) or exported models
+    (.onnx) together with --data.
     """
     from cvtk.analysis.tables import write_csv
     from cvtk.engine.compare import compare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from cvtk.analysis.bootstrap import DRAWS
@@ -30,7 +31,7 @@ def compare(
 
     Args:
         first: A folder that `evaluate` or a training wrote, predictions in COCO's results format (`.json`), or
-            weights (`.pth`).
+            weights (`.pth`), or an exported model (`.onnx`).
         second: The same of the other model.
         data: The annotated set, a COCO file; what both were evaluated on where left out. Weights are evaluated
             on it; without it, the predictions that their training made for its test set are taken.
@@ -53,7 +54,7 @@ def compare(
         )
     found: list[Evaluated] = []
     for name in (first, second):
-        if data is not None and Path(name).suffix == ".pth":
+        if data is not None and Path(name).suffix in (".pth", ".onnx"):
             found.append(_evaluate(Path(name), Path(data), device))
         else:
             found.append(read_evaluated(Path(name)))
@@ -81,13 +82,12 @@ def _with_cuts_for(dataset: Dataset, rival: Rival) -> Rival:
 def _evaluate(weights: Path, data: Path, device: str) -> Evaluated:
     """Predicts with weights on an annotated set."""
     from cvtk.engine.evaluate import predict_all, read_truth
-    from cvtk.engine.predict import Predictor
-    from cvtk.engine.spec import open_weights, require_mmdet
+    from cvtk.engine.predictors import open_predictor
+    from cvtk.engine.spec import make_spec
 
-    require_mmdet()
-    spec = open_weights(weights)
+    spec = make_spec(weights, None, None, False)
     truth = read_truth(data, spec)
-    predictor = Predictor(spec, device)
+    predictor = open_predictor(spec, device)
     predictions = predict_all(predictor, truth)
     rival = Rival(str(weights), predictions, predictor.thresholds)
     return Evaluated(rival, str(data))
@@ -122,7 +122,7 @@ def _common_set(found: list[Evaluated]) -> str:
 
 def _kind(dataset: Dataset, first: Rival, second: Rival) -> Kind:
     """Masks where both models and the annotations have them, else boxes."""
-    predictions = [p for rival in (first, second) for p in rival.predictions]
-    has_masks = all(isinstance(p, dict) and "segmentation" in p for p in predictions)
+    predictions = chain(first.predictions, second.predictions)
+    has_masks = all("segmentation" in prediction for prediction in predictions)
     is_labelled = all(a.has_mask for a in dataset.annotations)
     return "segm" if has_masks and is_labelled else "bbox"

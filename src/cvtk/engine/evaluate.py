@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from cvtk import data
 from cvtk.analysis.drawings import FOLDER as FIGURES
-from cvtk.analysis.drawings import write_figures
+from cvtk.analysis.drawings import draw, write_figures
 from cvtk.analysis.evaluation import Evaluation
 from cvtk.analysis.report import write_report
 from cvtk.analysis.review import FILE as REVIEW
@@ -153,8 +153,9 @@ def write_analysis(
         analysed = study(truth, predictions, spec.kind, thresholds)
         write_tables(analysed, folder, force=force)
         write_review(analysed, folder / REVIEW, force=force)
-        write_figures(analysed, folder / FIGURES, force=force)
-        write_report(analysed, folder / REPORT, training, force=force)
+        drawings, classes = draw(analysed), analysed.matches.truth.class_order
+        write_figures(drawings, classes, folder / FIGURES, force=force)
+        write_report(analysed, drawings, folder / REPORT, training, force=force)
     except Exception as error:  # whatever it is: hours of training must not end in it
         reason = str(error) or type(error).__name__
         logger.warning(

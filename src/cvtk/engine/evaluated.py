@@ -73,7 +73,9 @@ def _json(file: Path) -> Any:
 def _evaluated_on(stats: Any) -> str | None:
     """The annotated set of an evaluation, from its statistics."""
     text = stats.get("computed_on") if isinstance(stats, dict) else None
-    found = re.fullmatch(r"(.+), \d+ images", text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    found = re.fullmatch(r"(.+), \d+ images( in tiles of \d+ pixels)?", text)
     return found[1] if found else None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import read_image
 from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
@@ -46,12 +47,22 @@ class ExportedPredictor(AnyPredictor):
         """How images of more than 8 bits are scaled, as the file says."""
         return self.about.intensity
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """The scores to cut at, as the file says; on which images they were chosen, it does not."""
+        about = self.about
+        note = (
+            f"The scores to cut at are those that {self.spec.weights} was exported with. If they were chosen on these"
+            " images, expect lower precision, recall and F1 on others."
+        )
+        scores = dict.fromkeys(about.classes, about.score) | about.class_scores
+        return Thresholds(scores, about.score, [note])
+
     def least_scores(self, score: float | None) -> list[float]:
         """The lowest score to keep of each class: given, or as the file says."""
-        about = self.about
         if score is not None:
-            return [score] * len(about.classes)
-        return [about.class_scores.get(name, about.score) for name in about.classes]
+            return [score] * len(self.about.classes)
+        return [self.thresholds.by_class[name] for name in self.about.classes]
 
     def tiling(self, options: TiledOptions) -> None:
         """Exported models see whole images.

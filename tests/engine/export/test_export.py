@@ -147,6 +147,11 @@ def test_it_cuts_at_the_scores_of_the_file_and_scales_as_training_did(
     onnx.save(model, tmp_path / "fruit.onnx")
     found = results(tmp_path / "fruit.onnx", images, score=None)
     assert {name for result in found for name in result.names} == {*others}
+    model = cvtk.create_model(tmp_path / "fruit.onnx")
+    told = model.evaluate(demo.train, tmp_path / "out")
+    assert told["cut_at"] == {**dict.fromkeys(model.classes, 0.0), first: 1.0}
+    report = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "fruit.onnx was exported with" in report and "1.00" in report
     # Of 12 bits: nearly black by the upper 8 of 16, and by its range as the same image of 8 bits.
     grey = np.asarray(Image.open(sorted(images.iterdir())[0]).convert("L"))
     grey = ((grey - grey.min()) * (255 / np.ptp(grey))).round().astype(np.uint16)
