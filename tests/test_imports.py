@@ -27,7 +27,7 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"declare", "io", "log", "ops", "tables"},
+    {"declare", "io", "log", "ops", "tables", "words"},
     {"options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},

@@ -30,6 +30,7 @@ from cvtk.analysis.thresholds import Thresholds, one_threshold
 from cvtk.data import Dataset
 from cvtk.metrics.detections import Kind
 from cvtk.tables import table
+from cvtk.words import counted
 
 LEAST_IMAGES = 6
 """With fewer, even a model that is better on every image is so by chance in more than one of 20 cases (sign test)."""
@@ -141,7 +142,7 @@ class Comparison:
         ]
         shown += [
             (
-                f"{HEADLINE}, {self.by} {group.name} ({_images(group.images)})",
+                f"{HEADLINE}, {self.by} {group.name} ({counted(group.images, 'image')})",
                 group.overall[HEADLINE],
             )
             for group in self.groups
@@ -265,7 +266,7 @@ def _differences(first: Values, second: Values, images: int) -> dict[str, Differ
 
 def verdict(group: Group, names: tuple[str, str], file: str) -> str:
     """One sentence on which of two models is better, which claims no more than the images show."""
-    where = f"{_images(group.images)} of {file}"
+    where = f"{counted(group.images, 'image')} of {file}"
     told = group.overall.get(HEADLINE)
     if told is None or math.isnan(told.change.value):
         return f"{names[0]} and {names[1]} cannot be compared on {where}: there is no object to be found."
@@ -301,7 +302,7 @@ def _notes(
     ]
     if everything.images < FEW_IMAGES:
         notes.append(
-            f"From {_images(everything.images)} intervals are rough, and rather too narrow than too wide."
+            f"From {counted(everything.images, 'image')} intervals are rough, and rather too narrow than too wide."
         )
     many = len(groups) * (1 + len(everything.by_class))
     if many > 1:
@@ -341,7 +342,3 @@ def _range(change: Interval) -> str:
     if math.isnan(change.low):
         return ""
     return f"{change.low:+.3f} to {change.high:+.3f}"
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from cvtk.words import counted, enumerated
 
 Card = Mapping[str, Any]
 """A run card, as `cvtk.engine.card` writes it."""
@@ -79,12 +81,12 @@ def _training(card: Card) -> str:
         card["options"]["weights"], "from weights of an earlier training"
     )
     resumed = ", with at least one interruption" if run["resumed"] else ""
-    return f"The model was trained {start} on {_set(train)} for {_count(run['epochs'], 'epoch')}{resumed}."
+    return f"The model was trained {start} on {_set(train)} for {counted(run['epochs'], 'epoch')}{resumed}."
 
 
 def _schedule(card: Card) -> list[str]:
     run, options = card["training"], card["options"]
-    text = f"Each step took {_count(run['images_per_step'], 'image')}"
+    text = f"Each step took {counted(run['images_per_step'], 'image')}"
     if options["image_size"]:
         text += f", scaled to {options['image_size']} pixels"
     text += (
@@ -92,7 +94,7 @@ def _schedule(card: Card) -> list[str]:
         f" at its highest, and the seed was {options['seed']}."
     )
     if run["transforms"]:
-        text += f" Training images were prepared by MMDetection's {_enumerated(run['transforms'])}."
+        text += f" Training images were prepared by MMDetection's {enumerated(run['transforms'])}."
     return [text]
 
 
@@ -153,7 +155,7 @@ def _test(card: Card, references: _References) -> list[str]:
     ]
     if told:
         where = "At the chosen scores" if card["cut_at"] else "From a score of 0.3 on"
-        sentences.append(f"{where}, and at IoU 0.50, it had {_enumerated(told)}.")
+        sentences.append(f"{where}, and at IoU 0.50, it had {enumerated(told)}.")
     if metrics["AP"]["low"] is not None:
         sentences.append(
             "Values in parentheses are 95% intervals from a bootstrap over the test images"
@@ -169,14 +171,14 @@ def _time(card: Card) -> list[str]:
     minutes = run["seconds"] / 60
     spent = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
     spent = "less than a minute" if minutes < 1 else spent
-    where = machine["gpu"] or f"a CPU with {_count(machine['cpus'], 'core')}"
+    where = machine["gpu"] or f"a CPU with {counted(machine['cpus'], 'core')}"
     return [f"Training and evaluation took {spent} on {where}."]
 
 
 def _set(facts: Mapping[str, Any]) -> str:
     """`60 images with 305 objects (leaf 200, stem 105)`."""
     by_class = ", ".join(f"{name} {count}" for name, count in facts["by_class"].items())
-    return f"{_count(facts['images'], 'image')} with {_count(facts['objects'], 'annotated object')} ({by_class})"
+    return f"{counted(facts['images'], 'image')} with {counted(facts['objects'], 'annotated object')} ({by_class})"
 
 
 def _value(interval: Mapping[str, float | None]) -> str:
@@ -187,12 +189,3 @@ def _value(interval: Mapping[str, float | None]) -> str:
     if interval["low"] is None:
         return text
     return f"{text} ({interval['low']:.3f} to {interval['high']:.3f})"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _enumerated(items: Sequence[str]) -> str:
-    *head, last = items
-    return f"{', '.join(head)} and {last}" if head else last

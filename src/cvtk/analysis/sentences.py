@@ -10,6 +10,7 @@ from cvtk.analysis.gallery import SHOWN
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.study import Study
 from cvtk.metrics.truth import COCO_LIMITS
+from cvtk.words import counted, enumerated
 
 EXPLANATIONS = {
     Outcome.MISSED: "Objects that no prediction is about.",
@@ -42,16 +43,16 @@ def summary(study: Study) -> list[str]:
     if len(objects):
         others = _counted(objects, kind)
         sentences.append(
-            f"Of {_number(len(objects), 'object')} on {_number(images, 'image')}, {found} were found"
+            f"Of {counted(len(objects), 'object')} on {counted(images, 'image')}, {found} were found"
             f" ({found / len(objects):.0%}){others}."
         )
     else:
-        sentences.append(f"There is no object on {_number(images, 'image')}.")
+        sentences.append(f"There is no object on {counted(images, 'image')}.")
     right = int((kept == Outcome.CORRECT).sum())
     if len(kept):
         others = _counted(kept, kind)
         sentences.append(
-            f"Of {_number(len(kept), 'prediction')}, {right} are right ({right / len(kept):.0%}){others}."
+            f"Of {counted(len(kept), 'prediction')}, {right} are right ({right / len(kept):.0%}){others}."
         )
     else:
         sentences.append("No prediction reaches the score to cut at.")
@@ -92,8 +93,9 @@ def warnings(study: Study) -> list[str]:
         if math.isnan(metrics["AP"].value)
     ]
     if missing:
+        names = enumerated([f"“{name}”" for name in missing], "or")
         told.append(
-            f"No object of {_enumerated(missing)} is on these images: nothing can be said of how well it is"
+            f"No object of {names} is on these images: nothing can be said of how well it is"
             " found, and means over the classes leave it out (test_stats.json has -1 there)."
         )
     return told
@@ -124,12 +126,3 @@ def _counted(outcomes: np.typing.NDArray[np.int64], kind: str) -> str:
         if (count := int((outcomes == error).sum()))
     ]
     return f"; {', '.join(parts)}" if parts else ""
-
-
-def _number(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _enumerated(names: list[str]) -> str:
-    *head, last = (f"“{name}”" for name in names)
-    return f"{', '.join(head)} or {last}" if head else last

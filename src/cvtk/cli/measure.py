@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cvtk.cli.data.common import FILE, counted, echo, force_option, progress_bar
+from cvtk.cli.data.common import FILE, echo, force_option, progress_bar
+from cvtk.words import counted
 
 
 @click.command(

@@ -16,6 +16,7 @@ from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
 from cvtk.errors import DataError
 from cvtk.tables import table
+from cvtk.words import counted
 
 
 @dataclass
@@ -139,7 +140,7 @@ def _notes(
             )
         elif groups < _FEW_GROUPS:
             notes.append(
-                f"{name} holds {groups} group{'' if groups == 1 else 's'} of images that belong together: "
+                f"{name} holds {counted(groups, 'group')} of images that belong together: "
                 "what is measured on it says little of others. Many groups are needed."
             )
     return notes

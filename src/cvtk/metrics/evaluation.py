@@ -15,6 +15,7 @@ from cvtk.errors import OptionError
 from cvtk.metrics.arrays import IOU_THRESHOLDS, SIZES, Arrays, compute
 from cvtk.metrics.detections import Detections, Kind, from_predictions
 from cvtk.metrics.truth import GroundTruth, detection_limits, ground_truth
+from cvtk.words import enumerated
 
 _ALL = slice(None)
 
@@ -187,10 +188,5 @@ def _missing(recall: NDArray[np.float64], classes: list[str]) -> list[str]:
     ]
     sentence = "-1 means that there is no object of that class and size."
     if missing:
-        sentence += f" There are {_enumeration(missing)}."
+        sentence += f" There are {enumerated(missing)}."
     return [sentence]
-
-
-def _enumeration(items: list[str]) -> str:
-    *head, last = items
-    return f"{', '.join(head)} and {last}" if head else last

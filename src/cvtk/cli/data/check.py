@@ -8,7 +8,6 @@ import click
 
 from cvtk.cli.data.common import (
     FILE,
-    counted,
     echo,
     echo_notes,
     force_option,
@@ -16,6 +15,7 @@ from cvtk.cli.data.common import (
 )
 from cvtk.declare import declarations
 from cvtk.options import TrainOptions
+from cvtk.words import counted
 
 SIZE = {d.name: d.option for d in declarations(TrainOptions)}["image_size"]
 

@@ -27,11 +27,6 @@ def echo_notes(notes: Sequence[object], most: int) -> None:
         echo(f"  ... and {len(notes) - most} more (--all shows them)")
 
 
-def counted(number: int, word: str) -> str:
-    """`"1 image"`, `"2 images"`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def progress_bar(text: str) -> Callable[[int, int], None] | None:
     """A progress line on a terminal; nothing elsewhere."""
     if not sys.stderr.isatty():

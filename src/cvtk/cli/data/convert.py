@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from cvtk.cli.data.common import FILE, counted, echo, echo_notes, force_option
+from cvtk.cli.data.common import FILE, echo, echo_notes, force_option
 from cvtk.data.formats.records import FORMATS, WRITTEN
+from cvtk.words import counted
 
 
 @click.command(epilog="Example: cvtk data convert photos/ all.json")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cvtk.cli.data.common import FILE, counted, echo, force_option
+from cvtk.cli.data.common import FILE, echo, force_option
+from cvtk.words import counted
 
 
 @click.command(epilog="Example: cvtk data tile train.json tiles --tile 640")

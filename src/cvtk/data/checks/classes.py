@@ -9,6 +9,7 @@ from cvtk.data.checks.problems import Problems, Severity
 from cvtk.data.ids import is_usable
 from cvtk.data.types import Dataset, show_id
 from cvtk.errors import did_you_mean
+from cvtk.words import counted
 
 FEW = 10  # a class with fewer examples is hardly learnt
 _ALIKE = "Let both name the class alike."
@@ -37,7 +38,7 @@ def check_classes(
             text = "it has no annotations"
             problems.add("note", "class unused", dataset.file, item, text)
         elif n < few:
-            text = f"it has {n} annotation{'' if n == 1 else 's'}"
+            text = f"it has {counted(n, 'annotation')}"
             remedy = "Label more of them."
             problems.add("warning", "few examples", dataset.file, item, text, remedy)
     if labels is not None:
