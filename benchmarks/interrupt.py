@@ -31,7 +31,7 @@ from cvtk.engine.weights import read_weights
 from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet_tiny_8xb32-300e_coco"
-EPOCHS = 6
+EPOCHS = 4
 LIMIT = 5.0  # seconds from the signal to the end of the last process
 PATIENCE = 60.0  # seconds until a process that does not end is given up
 SIGNALS = {
@@ -188,7 +188,7 @@ def main() -> None:
     failures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = make_demo(folder / "data", images=(24, 3, 1), size=(128, 96), seed=1)
+        data = make_demo(folder / "data", images=(12, 3, 1), size=(128, 96), seed=1)
         for mode in options.scripts:
             script = folder / f"{mode}.py"
             create_script(script, "det", MODEL, vanilla=mode == "vanilla")
