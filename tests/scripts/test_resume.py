@@ -138,6 +138,24 @@ def test_after_a_kill_it_goes_on_as_if_unbroken(mode, train, unbroken):
 
 
 @pytest.mark.train
+def test_vanilla_stopped_before_its_first_validation(train):
+    output = finished(*train("vanilla", "early", "--epoch", "1"))
+    (best,) = (output / "a").glob("best_*.pth")
+    for file in [best, *output.glob("a.*")]:
+        file.unlink()
+    # The best one is gone: the last is taken.
+    finished(*train("vanilla", "early", "--epoch", "1", "--resume"))
+    assert (output / "a.pth").is_file() and not best.exists()
+    # The checkpoint of the epoch had just been written.
+    checkpoint = torch.load(output / "a" / "epoch_1.pth", weights_only=False)
+    for noted in ("best_ckpt", "best_score"):
+        del checkpoint["message_hub"]["runtime_info"][noted]
+    torch.save(checkpoint, output / "a" / "epoch_1.pth")
+    finished(*train("vanilla", "early", "--epoch", "1", "--resume"))
+    assert best.is_file(), "it was validated, and is the best"
+
+
+@pytest.mark.train
 def test_where_nothing_was_begun_it_starts(call, folder, arguments):
     new = arguments("new", "--resume", "--epoch", "1")
     done = call(folder / "helper.py", *new)
