@@ -152,7 +152,7 @@ def test_truth_and_prediction_are_drawn_apart(told):
 def test_what_may_be_missing_in_the_labels_is_said(tmp_path):
     draw_images(tmp_path)
     scene = Scene()
-    for score in (0.6, 0.7, 0.9):
+    for score in np.linspace(0.6, 0.9, 10):
         scene.found(score=score)
     scene.background(score=0.95)
     scene.background(score=0.4)
@@ -160,6 +160,29 @@ def test_what_may_be_missing_in_the_labels_is_said(tmp_path):
     cases = worst_cases(told, Outcome.BACKGROUND)
     assert [case.look_again for case in cases] == [True, False]
     assert render(told).count("Check the label:") == 1
+
+
+def test_of_few_right_predictions_nobody_knows_how_sure_a_model_is(tmp_path):
+    scene = Scene()
+    for _ in range(9):
+        scene.found(score=0.6)
+    scene.background(score=0.95)
+    told = analysed(tmp_path, scene)
+    assert not worst_cases(told, Outcome.BACKGROUND)[0].look_again
+
+
+def test_what_a_lower_score_would_find_is_said(tmp_path):
+    scene = Scene()
+    for score in (0.9, 0.2, 0.1):
+        scene.found(score=score)
+    scene.missed()
+    text = Page(render(analysed(tmp_path, scene))).text
+    assert "2 of the objects that are missed would be found with a lower score" in text
+    assert "below the cut: leaf, score 0.20" in text
+    scene.predictions.pop()
+    scene.predictions.pop()
+    text = Page(render(analysed(tmp_path, scene))).text
+    assert "lower score" not in text.split("Metrics")[0]
 
 
 def test_a_crop_has_context_and_stays_in_the_image():

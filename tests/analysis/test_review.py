@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
@@ -20,7 +21,7 @@ from cvtk.metrics import ground_truth
 def scene():
     """Errors of each kind; two predictions are surer than most of the right ones."""
     scene = Scene()
-    for score in (0.7, 0.8, 0.9):
+    for score in np.linspace(0.7, 0.9, 10):
         scene.found("leaf", score=score)
         scene.found("stem", score=score)
     scene.missed("root")

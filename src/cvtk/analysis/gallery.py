@@ -36,6 +36,7 @@ _SIDE = 300  # of a crop as it is shown, in pixels
 _LEAST_CROP = 64  # in pixels of the image
 _MOST_DRAWN = 30  # objects in one crop
 _LEAST_SURE = 0.5  # a score
+_LEAST_RIGHT = 10  # right predictions of a class, to know how sure the model is of it
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
@@ -95,8 +96,9 @@ class Shape:
 def worst_cases(study: Study, outcome: Outcome, most: int = CASES) -> list[Case]:
     """The cases of an error that matter most: predictions of the highest score, and the largest objects missed.
 
-    An error that is surer than most of the right predictions of its class, and than a half, may be an error of
-    the annotation, which says that there is nothing, or an object of another class that was not found.
+    An error that is surer than most of the right predictions of its class, of which there are some, and than a
+    half, may be an error of the annotation, which says that there is nothing, or an object of another class that
+    was not found.
     """
     told = study.outcomes
     if outcome is Outcome.MISSED:
@@ -134,7 +136,7 @@ def draw_cases(study: Study, cases: Sequence[Case]) -> list[Picture]:
 
 
 def _sure_scores(study: Study) -> NDArray[np.float64]:
-    """(K,) the median score of the right predictions of each class, at least a half; infinite without any."""
+    """(K,) the median score of the right predictions of each class, at least a half; infinite where they are few."""
     found, told = study.matches.found, study.outcomes
     least = []
     for number in range(1, len(study.matches.truth.classes) + 1):
@@ -143,7 +145,8 @@ def _sure_scores(study: Study) -> NDArray[np.float64]:
             & (found.category == number)
             & (told.detection == Outcome.CORRECT)
         )
-        least.append(float(np.median(found.score[right])) if right.any() else np.inf)
+        is_known = right.sum() >= _LEAST_RIGHT
+        least.append(float(np.median(found.score[right])) if is_known else np.inf)
     return np.maximum(least, _LEAST_SURE)
 
 

@@ -111,14 +111,22 @@ def _validation(card: Card) -> list[str]:
         )
     cuts = card["cut_at"]
     if cuts:
-        scores = ", ".join(
-            f"{name} {score:.2f}" for name, score in cuts["by_class"].items()
-        )
         sentences.append(
-            f"On these images the lowest score of a prediction that counts was chosen for each class"
-            f" ({scores}), {_AIMS[card['options']['aim'].partition('=')[0]].format(card['options']['aim'])}."
+            f"On these images the lowest score of a prediction that counts was chosen {_scores(cuts)},"
+            f" {_AIMS[card['options']['aim'].partition('=')[0]].format(card['options']['aim'])}."
         )
     return sentences
+
+
+def _scores(cuts: Mapping[str, Any]) -> str:
+    """For what scores were chosen, and which they are; classes with few objects have the common one."""
+    common, by_class = cuts["common"], cuts["by_class"]
+    if all(score == common for score in by_class.values()):
+        return f"for all classes together ({common:.2f})"
+    scores = ", ".join(f"{name} {score:.2f}" for name, score in by_class.items())
+    few = [name for name, score in by_class.items() if score == common]
+    together = f"; for {enumerated(few)} that of all classes together" if few else ""
+    return f"for each class ({scores}{together})"
 
 
 _AIMS = {

@@ -226,7 +226,13 @@ def _texts(study: Study, case: Case) -> list[str]:
     label = functools.partial(_label, matches.truth.classes)
     if case.found == NOTHING:
         area = study.true_area[case.true]
-        return [f"{label(matches.true_category[case.true])}, {area:,.0f} pixels"]
+        texts = [f"{label(matches.true_category[case.true])}, {area:,.0f} pixels"]
+        below = np.flatnonzero(study.outcomes.about == case.true)
+        if len(below):  # the best comes first
+            told = label(matches.found.category[below[0]])
+            score = matches.found.score[below[0]]
+            texts.append(f"below the cut: {told}, score {score:.2f}")
+        return texts
     score = matches.found.score[case.found]
     texts = [
         f"predicted {label(matches.found.category[case.found])}, score {score:.2f}"

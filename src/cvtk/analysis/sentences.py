@@ -56,12 +56,25 @@ def summary(study: Study) -> list[str]:
         )
     else:
         sentences.append("No prediction reaches the score to cut at.")
+    hidden = found_below_the_cut(study)
+    if hidden:
+        sentences.append(
+            f"{hidden} of the objects that are missed would be found with a lower score to cut at, which also lets"
+            " more errors through: try --score, or train with --aim recall=0.9."
+        )
     worst = costliest(study)
     if worst is not None:
         sentences.append(
             f"What costs most is “{worst.words(kind)}”: {study.costs[worst]:.3f} of AP50. {_ADVICE[worst]}"
         )
     return sentences
+
+
+def found_below_the_cut(study: Study) -> int:
+    """How many objects are missed only because the predictions that found them do not reach the score to cut at."""
+    matches = study.matches
+    found = matches.matched[0, matches.is_true[0]]
+    return int((study.outcomes.true[found] == Outcome.MISSED).sum())
 
 
 def costliest(study: Study) -> Outcome | None:
