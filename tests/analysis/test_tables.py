@@ -9,8 +9,9 @@ import pytest
 from scenes import Scene, item, write
 
 from cvtk.analysis.study import study
-from cvtk.analysis.tables import harmless, write_tables
+from cvtk.analysis.tables import write_tables
 from cvtk.data import read
+from cvtk.data.csv_files import harmless
 from cvtk.errors import FileError
 
 

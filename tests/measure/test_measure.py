@@ -6,6 +6,8 @@ import csv
 import json
 import logging
 import math
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -188,6 +190,24 @@ def test_millimetres_by_the_ruler_in_the_picture(result):
     assert found.objects.mm_per_pixel.tolist() == pytest.approx([4, 4, 4])
     assert found.objects.length_mm[2] == pytest.approx(100)
     assert found.objects.scale_uncertainty.isna().all()
+    assert found.objects.length_mm_uncertainty.isna().all()
+
+
+def test_the_uncertainty_of_the_scale_is_carried_on(result):
+    """Leaves of 13 and sqrt(61) pixels for 10 mm each; the ruler of 25 pixels and 168 square pixels is measured."""
+    found = cvtk.measure_objects(result, scale_class="leaf", scale_length=10)
+    scales = np.array([10 / 13, 10 / np.hypot(6, 5)])
+    mean, share = scales.mean(), scales.std(ddof=1) / scales.mean()
+    ruler = found.objects.iloc[2]
+    assert ruler.length_mm_uncertainty == pytest.approx(25 * mean * share)
+    assert ruler.area_mm2_uncertainty == pytest.approx(2 * 168 * mean**2 * share)
+    assert ruler.width_mm_uncertainty == pytest.approx(7 * mean * share)
+    summary = found.summary.iloc[1]
+    assert summary.area_mm2_uncertainty == pytest.approx(ruler.area_mm2_uncertainty)
+    assert summary.length_mm_mean_uncertainty == ruler.length_mm_uncertainty
+    # By hand for the area: that of a scale one standard deviation larger is so much more, to first order.
+    larger = 168 * (mean * (1 + share * 1e-6)) ** 2 - 168 * mean**2
+    assert ruler.area_mm2_uncertainty == pytest.approx(larger * 1e6, rel=1e-3)
 
 
 def test_an_image_without_a_scale_keeps_its_pixels(result, caplog):
@@ -378,6 +398,19 @@ def test_the_file_holds_the_numbers_of_the_table(result, tmp_path):
     assert ",FALSE," in text
     back = pd.read_csv(objects)
     pd.testing.assert_frame_equal(back, found.objects, check_dtype=False, rtol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R")
+def test_r_reads_the_columns_as_what_they_are(result, tmp_path):
+    objects, _ = cvtk.measure_objects(result, mm_per_pixel=0.5).save(tmp_path)
+    code = (
+        f"t <- read.csv('{objects}', fileEncoding = 'UTF-8');"
+        "cat(class(t$class), class(t$touches_border), class(t$length_mm), sum(t$area_px))"
+    )
+    run = subprocess.run(
+        ["Rscript", "-e", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "character logical numeric 258"
 
 
 def test_tables_are_not_replaced_unasked(result, tmp_path):

@@ -25,9 +25,9 @@ from cvtk.analysis.bootstrap import (
 )
 from cvtk.analysis.matching import Matches
 from cvtk.analysis.study import headline_limit, matches_of
-from cvtk.analysis.tables import Row
 from cvtk.analysis.thresholds import Thresholds, one_threshold
 from cvtk.data import Dataset
+from cvtk.data.csv_files import Row
 from cvtk.metrics.detections import Kind
 from cvtk.tables import table
 from cvtk.words import counted

@@ -20,7 +20,8 @@ from cvtk.analysis.pages import METRICS, environment, error_rows, meaning
 from cvtk.analysis.review import likely_label_errors
 from cvtk.analysis.sentences import method, summary, warnings
 from cvtk.analysis.study import Study
-from cvtk.analysis.tables import Row, images_rows
+from cvtk.analysis.tables import images_rows
+from cvtk.data.csv_files import Row
 from cvtk.io import atomic_write, is_file, read_text
 
 if TYPE_CHECKING:

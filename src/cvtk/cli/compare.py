@@ -52,7 +52,7 @@ def command(
     FIRST and SECOND are folders that evaluate or a training wrote, or weights (.pth) or exported models
     (.onnx) together with --data.
     """
-    from cvtk.analysis.tables import write_csv
+    from cvtk.data.csv_files import write_csv
     from cvtk.engine.compare import compare
     from cvtk.io import require_free
 

@@ -123,6 +123,16 @@ class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
         return found if all(map(math.isfinite, found)) else None
 
     @property
+    def score(self) -> float | None:
+        """How sure a model is of it, 0 to 1; None where people drew it."""
+        if self.extra is UNSET or "score" not in self.extra:
+            return None
+        try:
+            return msgspec.json.decode(self.extra["score"], type=float)
+        except msgspec.MsgspecError:
+            return None
+
+    @property
     def is_crowd(self) -> bool:
         """Whether the mask covers many objects."""
         return self.iscrowd is not UNSET and bool(self.iscrowd)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cvtk.data.coco import read
+from cvtk.data.csv_files import harmless
 from cvtk.data.types import Dataset
 from cvtk.errors import DataError, OptionError, did_you_mean
 from cvtk.io import atomic_write, require_free
@@ -15,11 +16,15 @@ from cvtk.log import logger
 from cvtk.measure.rows import (
     OBJECT_COLUMNS,
     OBJECT_MM_COLUMNS,
+    OBJECT_UNCERTAINTIES,
     SUMMARY_COLUMNS,
     SUMMARY_MM_COLUMNS,
+    SUMMARY_UNCERTAINTIES,
     add_millimetres,
+    add_uncertainties,
     object_rows,
     summary_rows,
+    uncertainty_columns,
 )
 from cvtk.measure.scale import Row, ScaleObjects, Scales, scales_of
 from cvtk.measure.scenes import Scene, scenes_of_dataset, scenes_of_results
@@ -133,9 +138,15 @@ def _counted(
 
 
 def _tables(scenes: Iterator[Scene], scales: Scales | None) -> Measurements:
-    with_mm = scales is not None
-    objects = _Table(OBJECT_COLUMNS + (OBJECT_MM_COLUMNS if with_mm else ()))
-    summary = _Table(SUMMARY_COLUMNS + (SUMMARY_MM_COLUMNS if with_mm else ()))
+    object_columns: tuple[str, ...] = OBJECT_COLUMNS
+    summary_columns: tuple[str, ...] = SUMMARY_COLUMNS
+    if scales is not None:
+        object_columns += OBJECT_MM_COLUMNS
+        summary_columns += SUMMARY_MM_COLUMNS
+    if isinstance(scales, ScaleObjects):
+        object_columns += uncertainty_columns(OBJECT_UNCERTAINTIES)
+        summary_columns += uncertainty_columns(SUMMARY_UNCERTAINTIES)
+    objects, summary = _Table(object_columns), _Table(summary_columns)
     without_scale: list[str] = []
     images = 0
     for scene in scenes:
@@ -150,6 +161,11 @@ def _tables(scenes: Iterator[Scene], scales: Scales | None) -> Measurements:
                 without_scale.append(scene.name)
             for row in (*own, *counts):
                 add_millimetres(row, scale)
+        if isinstance(scales, ScaleObjects):
+            for row in own:
+                add_uncertainties(row, OBJECT_UNCERTAINTIES)
+            for row in counts:
+                add_uncertainties(row, SUMMARY_UNCERTAINTIES)
         objects.add(own)
         summary.add(counts)
     _tell_without_scale(without_scale, images)
@@ -225,7 +241,7 @@ def as_csv(table: pd.DataFrame) -> str:
 def _for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
     """A copy whose texts no spreadsheet takes for formulas, and with TRUE and FALSE, which R reads as well."""
     texts = {
-        column: table[column].map(_harmless)
+        column: table[column].map(harmless)
         for column in ("image", "object", "class")
         if column in table
     }
@@ -234,9 +250,3 @@ def _for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
         texts["touches_border"] = table["touches_border"].map(words)
     copy: pd.DataFrame = table.assign(**texts)
     return copy
-
-
-def _harmless(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,16 @@ SUMMARY_MM_COLUMNS = (
     "length_mm_mean",
     "length_mm_sd",
 )
+
+
+# Columns in millimetres to which the uncertainty of the scale is carried on, with the power of the scale in each.
+OBJECT_UNCERTAINTIES = {"area_mm2": 2, "length_mm": 1, "width_mm": 1}
+SUMMARY_UNCERTAINTIES = {"area_mm2": 2, "area_mm2_mean": 2, "length_mm_mean": 1}
+
+
+def uncertainty_columns(powers: Mapping[str, int]) -> tuple[str, ...]:
+    """The names of the columns of `add_uncertainties`."""
+    return tuple(f"{column}_uncertainty" for column in powers)
 
 
 def object_rows(scene: Scene) -> list[Row]:
@@ -239,3 +249,19 @@ def add_millimetres(row: Row, scale: Scale | None) -> None:
             row[column.replace("_px", "_mm2")] = row[column] * factor**2
         elif column.startswith(LENGTHS):
             row[column.replace("_px", "_mm")] = row[column] * factor
+
+
+def add_uncertainties(row: Row, powers: Mapping[str, int]) -> None:
+    """Adds the standard uncertainties that values in millimetres have from the scale; NaN where nothing tells it.
+
+    To first order, that of a length is its value times the relative uncertainty of the scale, and that of an area
+    twice as much (Guide to the Expression of Uncertainty in Measurement, JCGM 100:2008, 5.1). The values of an
+    image share its scale, so that the same holds for their sum and mean.
+
+    Args:
+        row: With `add_millimetres` done.
+        powers: The columns, with the power of the scale in each.
+    """
+    for column, power in powers.items():
+        share = power * row["scale_uncertainty"]
+        row[f"{column}_uncertainty"] = row[column] * share

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from cvtk.data.images import resolve
@@ -167,9 +165,4 @@ def _item(annotation: Annotation, name: str, image: Image) -> Item:
 
 def _score(annotation: Annotation) -> float:
     """The score of a prediction; NaN for an annotation."""
-    if annotation.extra is UNSET or "score" not in annotation.extra:
-        return math.nan
-    try:
-        return msgspec.json.decode(annotation.extra["score"], type=float)
-    except msgspec.MsgspecError:
-        return math.nan
+    return math.nan if annotation.score is None else annotation.score
