@@ -7,12 +7,13 @@ from pathlib import Path
 
 from cvtk.data.coco import write as write_coco
 from cvtk.data.formats.detect import detect
+from cvtk.data.formats.finder import Finder
 from cvtk.data.formats.records import FORMATS, WRITTEN, format_named
 from cvtk.data.masks import area_and_bbox, box_polygon
 from cvtk.data.relocate import relocate_images
 from cvtk.data.types import Converted, Dataset, Note
 from cvtk.errors import DataError, FileError, did_you_mean
-from cvtk.io import atomic_folder, atomic_write, require_free
+from cvtk.io import atomic_folder, atomic_write, is_file, require_free
 
 
 @dataclass
@@ -67,6 +68,8 @@ def convert(
     images: bool = True,
     label: str | Path | None = None,
     boxes_to_masks: bool = False,
+    score: float = 0.0,
+    image_folder: str | Path | None = None,
     force: bool = False,
 ) -> Conversion:
     """Converts a data set; the source is never changed.
@@ -80,10 +83,13 @@ def convert(
         images: Whether images that lie outside the target's folder are copied into it.
         label: A file to write the class names to, one per line, for training.
         boxes_to_masks: Whether objects that have a box alone get it as their mask.
+        score: The lowest score, 0 to 1, of the predictions that are kept; annotations have none, and all are.
+        image_folder: The folder of the images; that of the source where left out. Predictions need it, for
+            beside them lie drawings of the same names.
         force: Whether the target may be replaced.
 
     Raises:
-        FileError: A file is missing, or the target exists.
+        FileError: A file is missing, the target exists, or predictions do not say where their images are.
         DataError: The source is broken; the message names the item.
     """
     source, target = Path(source), Path(target)
@@ -95,6 +101,14 @@ def convert(
     loaded = load(source, format=name, split=split)
     if not loaded.dataset.annotations:
         raise DataError(_nothing_found(source, loaded.notes))
+    if image_folder is not None:
+        _find_images(loaded, Path(image_folder))
+    elif images and all(a.score is not None for a in loaded.dataset.annotations):
+        raise FileError(
+            f"{source} holds predictions, and beside them may be drawings of the same names.",
+            "Name the folder of the images: --image_folder photos. (--no-images leaves images out.)",
+        )
+    _leave_out_weak(loaded, score)
     if boxes_to_masks:
         _boxes_to_masks(loaded)
     dataset, copied = _write(loaded, target, wanted, images=images, force=force)
@@ -121,6 +135,39 @@ def _require_target(source: Path, target: Path, wanted: str, force: bool) -> Non
         require_free(target, force=force)
     if target.exists() and source.exists() and target.samefile(source):
         raise FileError(f"{target} is the source itself.", "Choose another name.")
+
+
+def _find_images(loaded: Converted, folder: Path) -> None:
+    """Finds the images in another folder, by their paths or else by their names.
+
+    Raises:
+        FileError: There is no such folder, or none of the images in it.
+    """
+    if not folder.is_dir():
+        raise FileError(f"{folder}: no such folder.", "Check the path.")
+    finder, missing = Finder(folder), 0
+    for image in loaded.dataset.images:
+        place = finder.find(image.file_name)
+        loaded.sources[image.id] = place
+        if not is_file(place):
+            missing += 1
+            loaded.notes.append(Note(image.file_name, f"its image is not in {folder}"))
+    if missing and missing == len(loaded.dataset.images):
+        raise FileError(
+            f"None of the {missing} images is in {folder}, such as {image.file_name}.",
+            "Name the folder that was predicted.",
+        )
+
+
+def _leave_out_weak(loaded: Converted, score: float) -> None:
+    """Leaves out predictions below a score."""
+    dataset = loaded.dataset
+    kept = [a for a in dataset.annotations if a.score is None or a.score >= score]
+    weak = len(dataset.annotations) - len(kept)
+    if weak:
+        text = f"{weak} of {weak + len(kept)} objects are left out, their scores are below {score:g}"
+        loaded.notes.append(Note("predictions", text))
+    dataset.annotations = kept
 
 
 def _boxes_to_masks(loaded: Converted) -> None:

@@ -11,7 +11,12 @@ from cvtk.data.formats.records import FORMATS, WRITTEN
 from cvtk.words import counted
 
 
-@click.command(epilog="Example: cvtk data convert photos/ all.json")
+@click.command(
+    epilog="""\b
+Examples:
+  cvtk data convert photos/ all.json
+  cvtk data convert found/instances.json to_correct --to labelme --image_folder photos"""
+)
 @click.argument("source", type=FILE)
 @click.argument("target", type=FILE)
 @click.option(
@@ -40,6 +45,19 @@ from cvtk.words import counted
     is_flag=True,
     help="Objects that have a box alone get it as their mask; else they stay boxes.",
 )
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Lowest score of predictions that are kept.",
+)
+@click.option(
+    "--image_folder",
+    "--image-folder",
+    type=FILE,
+    help="Folder of the images; that of SOURCE if left out. Predictions need it.",
+)
 @click.option("--all", "every", is_flag=True, help="Show every note, not the first 50.")
 @force_option
 def command(
@@ -51,10 +69,12 @@ def command(
     images: bool,
     label: Path | None,
     boxes_to_masks: bool,
+    score: float,
+    image_folder: Path | None,
     every: bool,
     force: bool,
 ) -> None:
-    """Convert what a labelling tool wrote; SOURCE is not changed.
+    """Convert what a labelling tool wrote, or what a model found; SOURCE is not changed.
 
     TARGET is a .json file for COCO, a folder for other formats. Reports what could not be carried over.
     """
@@ -69,6 +89,8 @@ def command(
         images=images,
         label=label,
         boxes_to_masks=boxes_to_masks,
+        score=score,
+        image_folder=image_folder,
         force=force,
     )
     data = done.dataset

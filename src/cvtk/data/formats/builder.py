@@ -213,6 +213,11 @@ def _raw(extra: dict[str, Any]) -> dict[str, Raw] | msgspec.UnsetType:
     return kept or UNSET
 
 
+def is_score(value: Any) -> bool:
+    """Whether a value is a score of a prediction, 0 to 1."""
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
 def merge_parts(
     segmentations: list[Polygons | RLE], width: int, height: int
 ) -> Polygons | RLE:

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cvtk.data.formats.builder import TURNED, Builder, merge_parts
+from cvtk.data.formats.builder import TURNED, Builder, is_score, merge_parts
+from cvtk.data.formats.cvat_write import write
 from cvtk.data.formats.finder import Finder
 from cvtk.data.formats.xml_text import number, read_xml
 from cvtk.data.masks import (
@@ -19,6 +20,8 @@ from cvtk.data.masks import (
 )
 from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
+
+__all__ = ["parse_mask", "parse_shape", "read", "write"]
 
 
 def parse_mask(element: ElementTree.Element, width: int, height: int, item: str) -> RLE:
@@ -156,6 +159,9 @@ def _read_image(
         attributes = {
             a.get("name") or "": a.text or "" for a in shape.findall("attribute")
         }
+        score = _score(attributes.get("score", ""))
+        if score is not None:
+            del attributes["score"]
         occluded = 1 if shape.get("occluded") == "1" else None
         box = None
         if shape.tag == "box" and isinstance(mask, list):
@@ -171,7 +177,17 @@ def _read_image(
             box,
             attributes=attributes or None,
             occluded=occluded,
+            predicted_score=score,
         )
+
+
+def _score(text: str) -> float | None:
+    """The attribute `score`, which the writer gives to predictions."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if is_score(value) else None
 
 
 def _is_turned(shape: ElementTree.Element) -> bool:

@@ -76,7 +76,8 @@ def _detect_json(document: object) -> str | None:
         keys = document[0].keys()
         return (
             "labelstudio"
-            if "data" in keys and ("annotations" in keys or "completions" in keys)
+            if "data" in keys
+            and not keys.isdisjoint({"annotations", "completions", "predictions"})
             else None
         )
     return None

@@ -9,34 +9,25 @@ import io
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from cvtk.data.contours import trace
 from cvtk.data.formats import labelme_xml
-from cvtk.data.formats.builder import Builder, merge_parts
+from cvtk.data.formats.builder import Builder, is_score, merge_parts
 from cvtk.data.formats.finder import Finder
-from cvtk.data.images import orientation_of, resolve
+from cvtk.data.formats.labelme_write import SCORE_TEXT, write
+from cvtk.data.images import orientation_of
 from cvtk.data.json_text import parse_json
 from cvtk.data.masks import (
     box_polygon,
-    check_polygons,
     ellipse_polygon,
     from_bitmap,
     polygon_box,
     require_size,
-    to_bitmap,
 )
-from cvtk.data.relocate import copy_image
 from cvtk.data.types import (
     RLE,
-    Annotation,
     Converted,
-    Dataset,
-    Id,
-    Image,
-    Note,
     Polygons,
     Source,
 )
@@ -46,6 +37,8 @@ from cvtk.io import is_file, read_bytes
 # What LabelMe's own converters leave out.
 _IGNORED = "__ignore__"
 # Turned rectangles, as LabelMe and its relatives call them.
+__all__ = ["File", "Shape", "parse_shape", "read", "write"]
+
 _TURNED = ("oriented_rectangle", "rotation")
 
 
@@ -59,6 +52,7 @@ class Shape(Struct):
     mask: str | None = None
     flags: dict[str, Any] | None = None
     description: str | None = None
+    score: Any = None
 
 
 class File(Struct):
@@ -214,8 +208,14 @@ def _read_file(content: File, file: Path, builder: Builder, finder: Finder) -> N
             box,
             group_id=shape.group_id,
             flags=shape.flags or None,
-            description=shape.description or None,
+            description=_described(shape.description),
+            predicted_score=shape.score if is_score(shape.score) else None,
         )
+
+
+def _described(text: str | None) -> str | None:
+    """What a person wrote; not the score that the writer put there."""
+    return None if not text or SCORE_TEXT.fullmatch(text) else text
 
 
 def _size_of(data: bytes, file: Path) -> tuple[int, int]:
@@ -229,119 +229,3 @@ def _size_of(data: bytes, file: Path) -> tuple[int, int]:
         raise DataError(
             f"{file}: the embedded image cannot be read ({error})."
         ) from None
-
-
-def shapes_of(
-    annotation: Annotation, name: str, image: Image, group: int | None
-) -> list[dict[str, Any]]:
-    """An object as LabelMe shapes: a polygon each part, one `mask` shape for what polygons cannot hold."""
-    segmentation = annotation.segmentation
-    width, height = image.size or (0, 0)
-    base: dict[str, Any] = {
-        "label": name,
-        "group_id": group,
-        "description": _description_of(annotation),
-        "flags": {},
-        "mask": None,
-    }
-    if segmentation is None:
-        if not isinstance(annotation.bbox, list) or len(annotation.bbox) != 4:
-            raise DataError("It has neither mask nor box.")
-        x, y, w, h = annotation.bbox
-        return [{**base, "shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}]
-    if isinstance(segmentation, list):
-        check_polygons(segmentation, width, height)
-        pairs = [
-            [list(p) for p in zip(s[::2], s[1::2], strict=True)] for s in segmentation
-        ]
-        return [{**base, "shape_type": "polygon", "points": p} for p in pairs]
-    bitmap = to_bitmap(segmentation, width, height)
-    outer, holes = trace(bitmap)
-    if len(outer) == 1 and not holes:
-        points = np.reshape(outer[0], (-1, 2)).tolist()
-        return [{**base, "shape_type": "polygon", "points": points}]
-    rows, columns = (
-        np.flatnonzero(bitmap.any(axis=1)),
-        np.flatnonzero(bitmap.any(axis=0)),
-    )
-    if not len(rows):
-        raise DataError("Its mask is empty.")
-    x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-    from PIL import Image as Pillow
-
-    buffer = io.BytesIO()
-    Pillow.fromarray(bitmap[y0 : y1 + 1, x0 : x1 + 1] != 0).save(buffer, "PNG")
-    mask = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return [
-        {**base, "shape_type": "mask", "points": [[x0, y0], [x1, y1]], "mask": mask}
-    ]
-
-
-def _description_of(annotation: Annotation) -> str:
-    """What somebody wrote about an object; empty where nothing."""
-    if annotation.extra is UNSET or "description" not in annotation.extra:
-        return ""
-    text = msgspec.json.decode(annotation.extra["description"])
-    return text if isinstance(text, str) else ""
-
-
-def write(
-    dataset: Dataset,
-    sources: dict[Id, Source],
-    folder: Path,
-    notes: list[Note],
-    images: bool = True,
-) -> None:
-    """Writes a folder of images, each with its LabelMe file.
-
-    Args:
-        dataset: What to write.
-        sources: Where the images are.
-        folder: An empty folder.
-        notes: Gets what LabelMe cannot hold.
-        images: Whether the images come along.
-    """
-    names = {category.id: category.name for category in dataset.categories}
-    by_image, taken = dataset.by_image(), set()
-    for image in dataset.images:
-        target = resolve(folder, image.file_name)
-        file = target.with_suffix(".json")
-        if file in taken:  # a.jpg beside a.png
-            file = target.with_name(target.name + ".json")
-        taken.add(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if images:
-            copy_image(sources.get(image.id), folder, image.file_name)
-        width, height = image.size or (None, None)
-        content: dict[str, Any] = {
-            "version": "5.5.0",
-            "flags": {},
-            "shapes": _shapes(by_image[image.id], names, image, notes),
-            "imagePath": target.name,
-            "imageData": None,
-            "imageHeight": height,
-            "imageWidth": width,
-        }
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
-
-
-def _shapes(
-    annotations: list[Annotation], names: dict[Id, str], image: Image, notes: list[Note]
-) -> list[dict[str, Any]]:
-    """The shapes of an image's file; parts of one object get a `group_id`."""
-    shapes: list[dict[str, Any]] = []
-    for group, annotation in enumerate(annotations, 1):
-        item = f"annotation {annotation.id} ({image.file_name})"
-        name = names.get(annotation.category_id, "")
-        try:
-            found = shapes_of(annotation, name, image, None)
-        except DataError as error:
-            notes.append(Note(item, f"left out: {error.message}"))
-            continue
-        if annotation.is_crowd:
-            text = "LabelMe has no crowds: it is an object like any other now"
-            notes.append(Note(item, text))
-        if len(found) > 1:
-            found = [{**shape, "group_id": group} for shape in found]
-        shapes += found
-    return shapes

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from cvtk.data.formats.builder import TURNED, Builder
+from cvtk.data.formats.builder import TURNED, Builder, is_score
 from cvtk.data.formats.finder import Finder
+from cvtk.data.formats.labelstudio_write import write
 from cvtk.data.images import probe
 from cvtk.data.json_text import parse_json
 from cvtk.data.masks import (
@@ -29,6 +31,8 @@ from cvtk.data.types import RLE, Converted, Image, Polygons
 from cvtk.errors import DataError
 from cvtk.io import IMAGE_SUFFIXES, is_file, read_bytes
 
+__all__ = ["decode_brush", "image_name", "parse_region", "read", "write"]
+
 
 class Result(Struct):
     """One region."""
@@ -37,10 +41,11 @@ class Result(Struct):
     value: dict[str, Any] = {}  # relations between regions have none
     original_width: int | None = None
     original_height: int | None = None
+    score: Any = None  # of a prediction
 
 
 class Work(Struct):
-    """What one person drew."""
+    """What one person drew, or a model found."""
 
     result: list[Result] = []
     was_cancelled: bool = False
@@ -53,6 +58,21 @@ class Task(Struct):
     id: int | str | None = None
     annotations: list[Work] | None = None
     completions: list[Work] | None = None
+    predictions: list[Any] | None = None  # those of an export may be mere numbers
+
+    def done(self) -> list[Work]:
+        """What people drew."""
+        works = self.annotations or self.completions or []
+        return [work for work in works if not work.was_cancelled]
+
+    def found(self) -> list[Result]:
+        """What the first model found."""
+        first = (self.predictions or [None])[0]
+        try:
+            return msgspec.convert(first, Work).result
+        except msgspec.ValidationError:
+            return []
+
     file_upload: str | None = None
 
 
@@ -200,9 +220,14 @@ def image_name(task: Task, item: str) -> str:
 
 
 def read(path: Path) -> Converted:
-    """Reads a Label Studio export (JSON, not JSON-MIN)."""
+    """Reads a Label Studio export (JSON, not JSON-MIN).
+
+    Predictions are read where nobody has labelled anything yet; else they are not labels, and images that have
+    nothing else are left out.
+    """
     tasks = parse_json(read_bytes(path), path, list[Task])
     builder, finder = Builder(path.parent), Finder(path.parent)
+    labelled = any(task.done() for task in tasks)
     for index, task in enumerate(tasks):
         item = f"{path}: task {task.id if task.id is not None else index + 1}"
         name = image_name(task, item)
@@ -210,10 +235,15 @@ def read(path: Path) -> Converted:
         bare = re.sub(r"^[0-9a-f]{8}-", "", name.rsplit("/", 1)[-1])
         if not is_file(place):  # uploads get eight digits before their name
             place = finder.find(bare)
-        done = [
-            w for w in task.annotations or task.completions or [] if not w.was_cancelled
-        ]
+        done = task.done()
         results = done[0].result if done else []
+        if not done and task.predictions:
+            if labelled:
+                builder.note(
+                    item, "left out: nobody labelled it, there are predictions"
+                )
+                continue
+            results = task.found()
         if len(done) > 1:
             builder.note(item, f"{len(done)} people labelled it; the first was taken")
         sized = [r for r in results if r.original_width and r.original_height]
@@ -231,13 +261,15 @@ def read(path: Path) -> Converted:
             image = builder.image(place, bare, width, height)
         except DataError as error:
             raise DataError(f"{item}: {error.message}", error.remedy) from None
-        _read_regions(results, image, item.split(": ", 1)[1], builder)
+        score = "predicted_score" if done else "score"
+        _read_regions(results, image, item.split(": ", 1)[1], builder, score)
     return builder.build()
 
 
 def _read_regions(
-    results: list[Result], image: Image, item: str, builder: Builder
+    results: list[Result], image: Image, item: str, builder: Builder, score: str
 ) -> None:
+    """Adds the regions of an image; what the tool tells of scores goes to the field `score`."""
     width, height = image.size or (0, 0)
     for index, result in enumerate(results):
         name = f"{item}, result[{index}]"
@@ -256,4 +288,5 @@ def _read_regions(
                 builder.note(name, TURNED)
             else:
                 box = polygon_box(mask)
-        builder.add(name, image, label, None if box else mask, box)
+        scores = {score: result.score} if is_score(result.score) else {}
+        builder.add(name, image, label, None if box else mask, box, **scores)

@@ -153,13 +153,18 @@ FORMATS: dict[str, Format] = {
             "polygon, box, ellipse, mask, all turned or not; polygons and masks of one group and label are "
             "one object",
             _ALL - {"crowds"},
+            written=True,
+            loses="crowds (they become ordinary objects)",
         ),
         Format(
             "labelstudio",
             "Label Studio",
             "the `.json` export (not JSON-MIN)",
-            "polygon, rectangle (a box), ellipse, brush; the first annotation that was not cancelled",
+            "polygon, rectangle (a box), ellipse, brush; the first annotation that was not cancelled; "
+            "predictions, where nobody has labelled anything yet",
             _ALL - {"crowds"},
+            written=True,
+            loses="crowds (they become ordinary objects); objects of several parts become brushes",
             folder=False,
         ),
         Format(
