@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cvtk.data.checks.images import require_images
     from cvtk.data.coco import read, write
     from cvtk.data.types import RLE, Annotation, Category, Dataset, Image
+    from cvtk.data.versions import diff
 
 _NAMES = {
     "RLE": "cvtk.data.types",
@@ -16,6 +17,7 @@ _NAMES = {
     "Category": "cvtk.data.types",
     "Dataset": "cvtk.data.types",
     "Image": "cvtk.data.types",
+    "diff": "cvtk.data.versions",
     "read": "cvtk.data.coco",
     "require_images": "cvtk.data.checks.images",
     "write": "cvtk.data.coco",
@@ -27,6 +29,7 @@ __all__ = [
     "Category",
     "Dataset",
     "Image",
+    "diff",
     "read",
     "require_images",
     "write",
