@@ -1,6 +1,6 @@
 """The pages: every command and example in them runs, tables are up to date, links lead somewhere.
 
-A page runs from top to bottom in an empty folder (training.md, report.md, compare.md, inference.md, export.md and
+A page runs from top to bottom in an empty folder (training.md, report.md, compare.md, inference.md, loop.md, export.md and
 serve.md in that of the tutorial, which they go on from):
 each line of its ```sh blocks, and its Python blocks, those that follow each other with the same variables. All
 of it runs in this process, so that PyTorch and MMDetection are loaded once. Pages stay as a reader needs them.
@@ -60,6 +60,7 @@ RUN = [
         "report.md",
         "compare.md",
         "inference.md",
+        "loop.md",
         "export.md",
         "serve.md",
     ],

@@ -23,6 +23,7 @@ from cvtk.options import (
     COMMANDS,
     EvaluateOptions,
     InferenceOptions,
+    NextOptions,
     PredictOptions,
     TrainOptions,
     command_options,
@@ -34,6 +35,7 @@ NEEDED = {
     EvaluateOptions: {"data": "a.json"},
     PredictOptions: {"data": "a.json"},
     InferenceOptions: {"data": "a.json", "output": "b"},
+    NextOptions: {"pool": "photos"},
 }
 DECLARED = [(kind, declared) for kind in NEEDED for declared in declarations(kind)]
 
@@ -72,6 +74,11 @@ RANGES = {
     (PredictOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
     (InferenceOptions, "tile"): (31, 32, 100_000, 100_001),
     (InferenceOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
+    (NextOptions, "tile"): (31, 32, 100_000, 100_001),
+    (NextOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
+    (NextOptions, "count"): (0, 1, 1_000_000, 1_000_001),
+    (NextOptions, "batch_size"): (0, 1, 4096, 4097),
+    (NextOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (PredictOptions, "score"): (-0.01, 0.0, 1.0, 1.01),
     (PredictOptions, "batch_size"): (0, 1, 4096, 4097),
     (PredictOptions, "top_k"): (0, 1, 100_000, 100_001),

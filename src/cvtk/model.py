@@ -13,6 +13,7 @@ from cvtk.log import show_messages
 from cvtk.options import (
     EvaluateOptions,
     InferenceOptions,
+    NextOptions,
     PathLike,
     PredictOptions,
     TrainOptions,
@@ -20,6 +21,7 @@ from cvtk.options import (
 
 if TYPE_CHECKING:
     from cvtk.analysis.evaluation import Evaluation
+    from cvtk.engine.next_images import NextImage
     from cvtk.engine.streaming import AnyPredictor
     from cvtk.results import Result
 
@@ -181,6 +183,23 @@ class Model:
         from cvtk.engine.inference import predict_to_files
 
         return predict_to_files(self._predictor(options.device), options)
+
+    @takes(NextOptions)
+    def choose_next(self, options: NextOptions) -> list[NextImage]:
+        """Chooses the images to label next: those that the model is unsure of, and that differ from each other.
+
+        An image counts for the entropy of the scores of its objects, times how different it looks from the most
+        similar image that is labelled or was chosen before it. Near-duplicates are left out.
+
+        Returns:
+            The images with the reasons, the first choice first.
+
+        Raises:
+            CvtkError: The weights cannot be used, or there is no image to choose.
+        """
+        from cvtk.engine.next_images import choose_next
+
+        return choose_next(self._predictor(options.device), options)
 
     @takes(ExportOptions)
     def export(self, options: ExportOptions) -> Path:

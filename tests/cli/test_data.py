@@ -15,7 +15,7 @@ from cvtk.cli import main
 from cvtk.demo import DemoFiles
 
 COMMANDS = ["convert", "check", "split", "combine", "remove", "crop", "tile", "stats"]
-COMMANDS += ["show"]
+COMMANDS += ["diff", "next", "show"]
 
 
 def run(*args: object, code: int = 0) -> str:

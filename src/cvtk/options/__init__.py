@@ -14,6 +14,7 @@ from cvtk.declare import Checked, Declared, declarations
 from cvtk.options.prediction import (
     EvaluateOptions,
     InferenceOptions,
+    NextOptions,
     PredictOptions,
     TrainedModel,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Images",
     "InferenceOptions",
     "NewModel",
+    "NextOptions",
     "PathLike",
     "PredictOptions",
     "Task",

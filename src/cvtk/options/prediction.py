@@ -89,3 +89,52 @@ class InferenceOptions(PredictOptions, _Force):
         Literal["masks", "outlines", "boxes", "no"],
         Option(help="masks, outlines, boxes or no drawings", in_vanilla=False),
     ] = "masks"
+
+
+@dataclass(frozen=True)
+class NextOptions(_Tiles, _Device, _Force):
+    """A choice of images to label next; `cvtk data next` and `Model.choose_next` take it, scripts do not."""
+
+    pool: Annotated[
+        Images,
+        Option(
+            help="images to choose from: folder, text file of paths, or COCO file",
+            kind="library",
+            pixels=True,
+        ),
+    ]
+    count: Annotated[
+        int,
+        Option(help="images to choose", minimum=1, maximum=1_000_000, kind="library"),
+    ] = 20
+    _: KW_ONLY
+    labelled: Annotated[
+        PathLike | None,
+        Option(
+            help="images that are labelled already: COCO file, folder or text file",
+            unset="none",
+            kind="library",
+        ),
+    ] = None
+    batch_size: Annotated[
+        int,
+        Option(help="images or tiles at once", minimum=1, maximum=4096, kind="library"),
+    ] = 1
+    predictions: Annotated[
+        PathLike | None,
+        Option(
+            help="COCO file for what is found in the chosen images, to be corrected",
+            unset="nothing is written",
+            kind="library",
+        ),
+    ] = None
+    score: Annotated[
+        float | None,
+        Option(
+            help="lowest score of the predictions",
+            minimum=0,
+            maximum=1,
+            unset="those of the weights, else 0.3",
+            kind="library",
+        ),
+    ] = None

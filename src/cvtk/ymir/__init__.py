@@ -5,8 +5,8 @@ The program of an executor (made by `cvtk create --target ymir`) uses these name
 
 from __future__ import annotations
 
+from cvtk.analysis.uncertainty import LOWEST_SCORE, uncertainty
 from cvtk.ymir.follow import follow, follow_results
-from cvtk.ymir.mining import LOWEST_SCORE, uncertainty
 from cvtk.ymir.outputs import write_inference, write_mining
 from cvtk.ymir.run import run
 from cvtk.ymir.stages import write_stages

@@ -94,6 +94,19 @@ def test_it_finds_what_the_weights_find(exported, demo):
         require_same_objects(one, other)
 
 
+def test_the_next_images_are_those_that_the_weights_choose(exported, demo):
+    folder = demo.test.parent / "images"
+    chosen = [
+        cvtk.create_model(exported / name).choose_next(folder, 2, device="cpu")
+        for name in ("fruit.onnx", "fruit.pth")
+    ]
+    assert len(chosen[0]) == 2
+    assert [i.path for i in chosen[0]] == [i.path for i in chosen[1]]
+    assert [i.uncertainty for i in chosen[0]] == pytest.approx(
+        [i.uncertainty for i in chosen[1]], abs=0.01
+    )
+
+
 def test_only_strong_objects(exported, demo):
     images = demo.train.parent / "images"
     every = results(exported / "fruit.onnx", images)

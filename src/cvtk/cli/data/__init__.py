@@ -16,6 +16,8 @@ COMMANDS = {
     "crop": "Write each object as an image.",
     "tile": "Cut large images into tiles.",
     "stats": "Count images and objects.",
+    "diff": "Say what people changed.",
+    "next": "Choose the images to label next.",
     "show": "Draw images with their annotations.",
 }
 

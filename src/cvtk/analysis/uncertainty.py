@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvtk.results import Result
 
 # Objects below this score are mostly not there at all, and there are many of them.
 LOWEST_SCORE = 0.1
+
+
+def entropies(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The entropy of each score (N,), in bits: 1 for a score of 0.5, 0.47 for 0.1 and 0.9, 0 for 0 and 1."""
+    yes = np.clip(scores, 1e-12, 1 - 1e-12)
+    no = 1 - yes
+    bits: NDArray[np.float64] = -yes * np.log2(yes) - no * np.log2(no)
+    return bits
 
 
 def uncertainty(result: Result) -> float:
@@ -23,7 +32,4 @@ def uncertainty(result: Result) -> float:
     Returns:
         0 or more.
     """
-    scores = result.filter(LOWEST_SCORE).scores
-    yes = np.clip(scores, 1e-12, 1 - 1e-12)
-    no = 1 - yes
-    return float((-yes * np.log2(yes) - no * np.log2(no)).sum())
+    return float(entropies(result.filter(LOWEST_SCORE).scores).sum())
