@@ -1,6 +1,6 @@
 """Does choosing images pay? A simulated loop on made-up fruit: `choose_next` against random choice.
 
-    python benchmarks/next.py [--seeds 5] [--rounds 4] [--output results.json]
+    python benchmarks/next.py [--seeds 5] [--rounds 4] [--folder results]
 
 For each seed, two models start from the same 10 labelled images of a pool. Four times, 10 more are labelled: those that
 `choose_next` names, or 10 at random; then a model is trained anew on all that are labelled. Each model is tested on
@@ -9,7 +9,7 @@ interval (Student's t over the seeds), and how different the chosen images are.
 
 All trainings start from one network that was trained on other pictures in which all fruit was one class: in place of
 COCO's weights, which would have to be downloaded. A third of the pool shows nearly what its neighbour shows,
-as series of photographs do. With --output, results are kept, and a stopped run goes on.
+as series of photographs do. With --folder, results are kept there, and a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from PIL import Image
 from scipy import stats
 
 import cvtk
-from cvtk.data import Dataset, read, write
+from cvtk.data import Annotation, Category, Dataset, read, write
 from cvtk.data.images import read_image, write_image
 from cvtk.demo import make_demo
 
@@ -35,8 +35,8 @@ MODEL = "rtmdet_tiny_8xb32-300e_coco"
 SIZE = 128
 START = 10
 ADDED = 10
-POOL = 150
-TEST = 60
+POOL = 120
+TEST = 50
 STEPS = 60
 BATCH = 5
 
@@ -66,23 +66,23 @@ def training(folder: Path, name: str, data: Dataset, labels: list[str], **more):
 
 
 def pretrain(folder: Path) -> Path:
-    """A network that knows fruit, but not which."""
-    demo = make_demo(folder / "other", images=(160, 1, 1), size=(SIZE, SIZE), seed=100)
-    data = read(demo.train)
-    data.categories = data.categories[:1]
-    for annotation in data.annotations:
-        annotation.category_id = data.categories[0].id
-    model = training(
-        folder,
-        "start",
-        data,
-        ["fruit"],
-        weights="none",
-        epochs=14,
-        batch_size=8,
-        lr=0.002,
+    """A network that knows fruit, but not which; an earlier one in the folder is used again."""
+    weights = folder / "start.pth"
+    if weights.exists():
+        return weights
+    demo = make_demo(
+        folder / "other", images=(160, 20, 10), size=(SIZE, SIZE), seed=100
     )
-    return model.weights
+    sets = [read(file) for file in (demo.train, demo.valid)]
+    for data in sets:
+        data.categories = [Category(1, "fruit")]
+        for annotation in data.annotations:
+            annotation.category_id = 1
+    valid = sets[1].folder / "fruit.json"
+    write(sets[1], valid)
+    first = {"valid": valid, "weights": "none", "epochs": 14, "batch_size": 8}
+    training(folder, "start", sets[0], ["fruit"], lr=0.002, **first)
+    return weights
 
 
 def make_pool(folder: Path, seed: int) -> tuple[Dataset, Path]:
@@ -101,7 +101,7 @@ def make_pool(folder: Path, seed: int) -> tuple[Dataset, Path]:
         for annotation in by_image[image.id]:
             data.annotations.remove(annotation)
         for annotation in by_image[neighbour.id]:
-            copy = cvtk.data.Annotation(
+            copy = Annotation(
                 len(data.annotations) + 10_000,
                 image.id,
                 annotation.category_id,
@@ -213,24 +213,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--output", type=Path, help="keeps results between runs")
+    parser.add_argument("--folder", type=Path, help="keeps results between runs")
     options = parser.parse_args()
-    done: dict[str, dict[str, list]] = {}
-    if options.output and options.output.exists():
-        done = json.loads(options.output.read_text())
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        start = None
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        results = []
         for seed in range(options.seeds):
-            if str(seed) in done:
-                continue
-            start = start or pretrain(Path(name))
-            folder = Path(name) / f"seed{seed}"
-            folder.mkdir()
-            done[str(seed)] = loop(folder, seed, options.rounds, start)
-            if options.output:
-                options.output.write_text(json.dumps(done))
-    table([done[str(seed)] for seed in range(options.seeds)])
+            file = folder / f"seed{seed}.json"
+            if not file.exists():
+                start = pretrain(folder)
+                with tempfile.TemporaryDirectory() as work:
+                    found = loop(Path(work), seed, options.rounds, start)
+                file.write_text(json.dumps(found))
+            results.append(json.loads(file.read_text()))
+    table(results)
     print(f"\nin {(time.monotonic() - started) / 60:.0f} minutes")
 
 

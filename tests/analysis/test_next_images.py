@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cvtk.analysis.next_images import NOBODY, Pick, pick
-from cvtk.analysis.uncertainty import entropies
 from cvtk.data.looks import alike, difference, look_of
 
 
@@ -19,11 +18,6 @@ def grey(value, seed=0):
 
 def indices(picks):
     return [chosen.index for chosen in picks]
-
-
-def test_entropy_in_bits():
-    bits = entropies(np.array([0, 0.1, 0.5, 0.9, 1]))
-    assert bits == pytest.approx([0, 0.469, 1, 0.469, 0], abs=1e-3)
 
 
 def test_looks_differ_by_the_root_mean_square_of_their_colours():

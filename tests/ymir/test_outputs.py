@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from cvtk.errors import DataError, LossError, ModelError, NetworkError, OptionError
 from cvtk.io import decode_mask, encode_mask
 from cvtk.results import Result
-from cvtk.ymir import uncertainty, write_inference, write_mining
+from cvtk.ymir import write_inference, write_mining
 from cvtk.ymir.failures import Code, Failure, code_of
 from cvtk.ymir.monitor import Monitor
 
@@ -67,17 +67,6 @@ def test_the_most_instructive_image_comes_first(task, tree):
     assert (tree.out / "result.tsv").read_text() == (
         "/in/b.jpg\t2.000000\n/in/a b.jpg\t0.250000\n/in/c.jpg\t0.000000\n"
     )
-
-
-def test_uncertainty_is_the_entropy_of_the_scores(tmp_path):
-    def of(*scores):
-        return uncertainty(result(tmp_path / "a.jpg", scores, [0] * len(scores)))
-
-    assert of(0.5) == 1.0
-    assert of(0.25) == pytest.approx(0.25 * 2 + 0.75 * np.log2(4 / 3))
-    assert of(0.5, 0.75, 1.0) == pytest.approx(1 + of(0.25)), "the sum"
-    assert (of(), of(1.0), of(0.09)) == (0.0, pytest.approx(0, abs=1e-9), 0.0)
-    assert str(of()) == "0.0"
 
 
 def test_predictions_as_the_platform_reads_them(task, tree):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cvtk.analysis.next_images import NOBODY, pick
-from cvtk.analysis.uncertainty import LOWEST_SCORE, entropies, uncertainty
+from cvtk.analysis.uncertainty import LOWEST_SCORE, entropies, told_apart
 from cvtk.data.images import in_parallel, read_image
 from cvtk.data.looks import Look, look_of
 from cvtk.data.sources import ImageSource, find_inputs, list_images
@@ -36,7 +36,7 @@ class NextImage:
         name: What it is called: relative to the folder of the pool.
         uncertainty: The entropy of the scores of its objects, summed, in bits; see
             `cvtk.analysis.uncertainty.uncertainty`.
-        objects: How many objects with a score of at least 0.1 are found in it.
+        objects: How many objects with a score of at least 0.1 are found in it, each place counted once.
         unsure: How many of them, by class, have a score from 0.2 to 0.8.
         difference: From 0 to 1: how different it looks from the most similar image that is labelled already or
             was chosen before it; 1 where there is none.
@@ -176,13 +176,14 @@ def _predict(
 
 
 def _seen(source: ImageSource, look: Look, result: Result) -> _Seen:
-    result = result.filter(LOWEST_SCORE)
-    is_unsure = entropies(result.scores) > UNSURE_BITS
+    result = told_apart(result)
+    bits = entropies(result.scores)
+    is_unsure = bits > UNSURE_BITS
     unsure = Counter(
         name for name, yes in zip(result.names, is_unsure, strict=True) if yes
     )
     return _Seen(
-        source, look, uncertainty(result), len(result), dict(unsure.most_common())
+        source, look, float(bits.sum()), len(result), dict(unsure.most_common())
     )
 
 
