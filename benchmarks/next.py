@@ -149,7 +149,7 @@ def loop(folder: Path, seed: int, rounds: int, start: Path) -> dict[str, list]:
         """A model of these images, and the line of the results."""
         chosen = set(labelled)
         part = data.subset(i for i in data.images if i.file_name in chosen)
-        model = training(folder, name, part, data.class_names, weights=start, seed=seed)
+        model = training(folder, name, part, data.class_names, weights=str(start), seed=seed)
         metrics = model.evaluate(test, device="cpu")["stats"]
         row = {
             "images": len(labelled),

@@ -18,7 +18,7 @@ from cvtk.data.formats.labelstudio import decode_brush
 from cvtk.data.formats.labelstudio_write import encode_brush
 from cvtk.data.masks import from_bitmap, iou, to_bitmap
 from cvtk.data.outlines import outline, simplify
-from cvtk.errors import FileError
+from cvtk.errors import DataError, FileError
 
 TOOLS = {"labelme": "labelme", "labelstudio": "labelstudio/tasks.json", "cvat": "cvat"}
 SIZE = 200
@@ -130,6 +130,17 @@ def test_predictions_must_say_where_their_images_are(tmp_path, capsys):
             main([*command.split(), str(tmp_path / folder)])
         assert end.value.code == 1
         assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_images_in_which_nothing_was_found_can_be_labelled(tool, tmp_path):
+    file = predicted(tmp_path, masks=[])
+    photos = tmp_path / "photos"
+    convert(file, tmp_path / tool, target_format=tool, image_folder=photos)
+    [image] = load(tmp_path / TOOLS[tool]).dataset.images
+    assert image.file_name.endswith("a/1.png")
+    with pytest.raises(DataError, match="has no annotations"):
+        convert(file, tmp_path / "out.json", image_folder=photos)
 
 
 def test_annotations_are_converted_as_before(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from cvtk.data.coco import write as write_coco
 from cvtk.data.formats.detect import detect
 from cvtk.data.formats.finder import Finder
-from cvtk.data.formats.records import FORMATS, WRITTEN, format_named
+from cvtk.data.formats.records import FORMATS, TOOLS, WRITTEN, format_named
 from cvtk.data.masks import area_and_bbox, box_polygon
 from cvtk.data.relocate import relocate_images
 from cvtk.data.types import Converted, Dataset, Note
@@ -99,7 +99,10 @@ def convert(
         require_free(Path(label), force=force)
     name = source_format or detect(source)
     loaded = load(source, format=name, split=split)
-    if not loaded.dataset.annotations:
+    # A tool for labelling is there to draw what is not there yet.
+    if not loaded.dataset.annotations and not (
+        wanted in TOOLS and loaded.dataset.images
+    ):
         raise DataError(_nothing_found(source, loaded.notes))
     if image_folder is not None:
         _find_images(loaded, Path(image_folder))

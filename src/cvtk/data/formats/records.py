@@ -176,6 +176,8 @@ FORMATS: dict[str, Format] = {
         ),
     )
 }
+# Those that people label in.
+TOOLS = ("labelme", "labelstudio", "cvat")
 WRITTEN = tuple(name for name, record in FORMATS.items() if record.written)
 
 
