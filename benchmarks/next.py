@@ -20,14 +20,16 @@ import json
 import math
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from PIL import Image
 from scipy import stats
 
 import cvtk
-from cvtk.data import Annotation, Category, Dataset, read, write
+from cvtk.data import Category, Dataset, read, write
 from cvtk.data.images import read_image, write_image
 from cvtk.demo import make_demo
 
@@ -98,20 +100,14 @@ def make_pool(folder: Path, seed: int) -> tuple[Dataset, Path]:
         brighter = (pixels * 1.04).clip(0, 255).astype(np.uint8)
         path = data.folder / image.file_name
         write_image(Image.fromarray(brighter), path, force=True, quality=92)
-        for annotation in by_image[image.id]:
-            data.annotations.remove(annotation)
-        for annotation in by_image[neighbour.id]:
-            copy = Annotation(
-                len(data.annotations) + 10_000,
-                image.id,
-                annotation.category_id,
-                annotation.bbox,
-                annotation.area,
-                annotation.iscrowd,
-                annotation.raw,
-            )
-            data.annotations.append(copy)
-    write(data, demo.train, force=True)
+        by_image[image.id] = [
+            msgspec.structs.replace(annotation, image_id=image.id)
+            for annotation in by_image[neighbour.id]
+        ]
+    data.annotations = [
+        msgspec.structs.replace(annotation, id=number)
+        for number, annotation in enumerate(chain(*by_image.values()), 1)
+    ]
     return data, demo.test
 
 
@@ -149,7 +145,9 @@ def loop(folder: Path, seed: int, rounds: int, start: Path) -> dict[str, list]:
         """A model of these images, and the line of the results."""
         chosen = set(labelled)
         part = data.subset(i for i in data.images if i.file_name in chosen)
-        model = training(folder, name, part, data.class_names, weights=str(start), seed=seed)
+        model = training(
+            folder, name, part, data.class_names, weights=str(start), seed=seed
+        )
         metrics = model.evaluate(test, device="cpu")["stats"]
         row = {
             "images": len(labelled),
