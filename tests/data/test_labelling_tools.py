@@ -143,6 +143,12 @@ def test_images_in_which_nothing_was_found_can_be_labelled(tool, tmp_path):
         convert(file, tmp_path / "out.json", image_folder=photos)
 
 
+def test_predictions_of_a_tool_lie_beside_their_images(tmp_path):
+    _, tasks = pre_annotate(tmp_path, "labelstudio")
+    done = convert(tasks, tmp_path / "back" / "all.json")
+    assert (done.copied, len(done.dataset.annotations)) == (1, 6)
+
+
 def test_annotations_are_converted_as_before(tmp_path):
     photo(tmp_path / "photos" / "é b.png")
     (tmp_path / "all.json").write_text(json.dumps(coco_dict()), "utf-8")

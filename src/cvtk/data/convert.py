@@ -99,18 +99,8 @@ def convert(
         require_free(Path(label), force=force)
     name = source_format or detect(source)
     loaded = load(source, format=name, split=split)
-    # A tool for labelling is there to draw what is not there yet.
-    if not loaded.dataset.annotations and not (
-        wanted in TOOLS and loaded.dataset.images
-    ):
-        raise DataError(_nothing_found(source, loaded.notes))
-    if image_folder is not None:
-        _find_images(loaded, Path(image_folder))
-    elif images and all(a.score is not None for a in loaded.dataset.annotations):
-        raise FileError(
-            f"{source} holds predictions, and beside them may be drawings of the same names.",
-            "Name the folder of the images: --image_folder photos. (--no-images leaves images out.)",
-        )
+    _require_something(loaded, source, wanted)
+    _find_images(loaded, source, image_folder, copied=images and name == "coco")
     _leave_out_weak(loaded, score)
     if boxes_to_masks:
         _boxes_to_masks(loaded)
@@ -140,12 +130,30 @@ def _require_target(source: Path, target: Path, wanted: str, force: bool) -> Non
         raise FileError(f"{target} is the source itself.", "Choose another name.")
 
 
-def _find_images(loaded: Converted, folder: Path) -> None:
+def _require_something(loaded: Converted, source: Path, wanted: str) -> None:
+    """Refuses a source without objects; but a tool for labelling is there to draw them."""
+    if loaded.dataset.annotations or (wanted in TOOLS and loaded.dataset.images):
+        return
+    raise DataError(_nothing_found(source, loaded.notes))
+
+
+def _find_images(
+    loaded: Converted, source: Path, folder: str | Path | None, *, copied: bool
+) -> None:
     """Finds the images in another folder, by their paths or else by their names.
 
     Raises:
-        FileError: There is no such folder, or none of the images in it.
+        FileError: There is no such folder, or none of the images in it; or predictions in COCO are to be written with
+            their images, and no folder is named.
     """
+    if folder is None:
+        if copied and all(a.score is not None for a in loaded.dataset.annotations):
+            raise FileError(
+                f"{source} holds nothing but predictions, and beside them may be drawings of the same names.",
+                "Name the folder of the images: --image_folder photos. (--no-images leaves images out.)",
+            )
+        return
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileError(f"{folder}: no such folder.", "Check the path.")
     finder, missing = Finder(folder), 0
