@@ -37,9 +37,9 @@ MODEL = "rtmdet_tiny_8xb32-300e_coco"
 SIZE = 128
 START = 10
 ADDED = 10
-POOL = 120
-TEST = 50
-STEPS = 60
+POOL = 90
+TEST = 40
+STEPS = 40
 BATCH = 5
 
 
