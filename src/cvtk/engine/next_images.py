@@ -22,6 +22,7 @@ from cvtk.io import require_free
 from cvtk.log import logger
 from cvtk.options import NextOptions
 from cvtk.results import Result, write_instances
+from cvtk.words import counted
 
 # An object that counts this much (scores from 0.2 to 0.8) is named as unsure.
 UNSURE_BITS = 0.7
@@ -57,8 +58,7 @@ class NextImage:
         if not self.objects:
             told = "nothing is found in it"
         elif not self.unsure:
-            what = "1 object" if self.objects == 1 else f"{self.objects} objects"
-            told = f"{what}, not very unsure"
+            told = f"{counted(self.objects, 'object')}, not very unsure"
         else:
             classes = ", ".join(f"{name} {n}" for name, n in self.unsure.items())
             told = f"unsure of {sum(self.unsure.values())} of {self.objects} objects: {classes}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtk.cli.data.common import FILE, counted, echo, force_option
+from cvtk.cli.data.common import FILE, echo, force_option
+from cvtk.words import counted
 
 if TYPE_CHECKING:
     from cvtk.data.changes import Changes, Kind

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtk.cli.data.common import FILE, counted, echo, force_option
+from cvtk.cli.data.common import FILE, echo, force_option
 from cvtk.options import NextOptions
+from cvtk.words import counted
 
 if TYPE_CHECKING:
     from cvtk.engine.next_images import NextImage
