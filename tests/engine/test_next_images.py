@@ -35,6 +35,8 @@ SCORES = {  # what the model below finds in each picture
 class KnownScores(AnyPredictor):
     """A model whose scores are known: it finds a square of the first class for each score."""
 
+    intensity = "depth"
+
     def __init__(self, spec):
         self.spec = spec
 
