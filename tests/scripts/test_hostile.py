@@ -74,6 +74,7 @@ FOUND = [
     ("vanilla", "train", "--set optim_wrapper.optimizer.type=Nonsense", "Nonsense"),
     ("vanilla", "train", "--set work_dir=elsewhere", "--output_weights"),
     ("vanilla", "train", "workspace is a file", "out/result"),
+    ("vanilla", "train", "COCO: image of a pipe", "no image"),
     ("vanilla", "evaluate", "--output 'data/label.txt/more'", "data/label.txt"),
     ("vanilla", "evaluate", "weights: None", "model.pth"),
     ("vanilla", "evaluate", "configuration: a syntax error", "model.py"),
