@@ -35,9 +35,9 @@ def analysed(folder, classes=("leaf", "stem", "root")):
 def test_each_figure_is_there_twice(tmp_path):
     write_figures(analysed(tmp_path), tmp_path / "figures")
     written = {path.name for path in (tmp_path / "figures").iterdir()}
-    stems = {"reliability"} | {
+    stems = {"confusion", "reliability"} | {
         f"{what}.{name}"
-        for what in ("precision_recall", "count", "count_difference", "area")
+        for what in ("precision_recall", *drawings.COUNTS_AND_AREAS)
         for name in ("leaf", "stem")  # there is no root
     }
     assert written == {f"{stem}.{end}" for stem in stems for end in ("png", "svg")}
@@ -75,3 +75,15 @@ def test_the_dots_of_many_images_are_one_picture():
     assert "data:image/png;base64," in many and "<image" not in few
     assert len(many) < 300_000
     ElementTree.fromstring(many)
+
+
+def test_the_confusion_matrix_has_the_counts_and_any_name():
+    counts = np.array([[7, 0, 2], [1, 0, 0], [0, 3, 0]])
+    page = figures.svg(figures.confusion(counts, ["$\\frac{", "<script>"]))
+    texts = [
+        "".join(element.itertext()).strip()
+        for element in ElementTree.fromstring(page).iter()
+        if element.tag.endswith("}text")
+    ]
+    assert {"7", "2", "1", "3", "$\\frac{", "<script>", "not found"} <= set(texts)
+    assert "0" not in texts

@@ -156,8 +156,15 @@ def test_the_statistics_are_those_of_the_predictions(run, demo):
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    stats = json.loads(run.named(".test_stats.json").read_text("utf-8"))["stats"]
-    np.testing.assert_allclose(list(stats.values()), judge.stats, atol=1e-9)
+    told = json.loads(run.named(".test_stats.json").read_text("utf-8"))
+    np.testing.assert_allclose(list(told["stats"].values()), judge.stats, atol=1e-9)
+    for number in truth.getCatIds():
+        judge.params.catIds = [number]
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        of_class = told["class_stats"][truth.cats[number]["name"]]
+        np.testing.assert_allclose(list(of_class.values()), judge.stats, atol=1e-9)
 
 
 def test_evaluate_finds_what_the_training_found(run):

@@ -16,6 +16,7 @@ from cvtk.analysis.counts import agreement
 from cvtk.analysis.ranking import Ranking, interpolated_precision
 from cvtk.analysis.study import Study
 from cvtk.io import atomic_folder
+from cvtk.visual.fonts import writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 MOST_CLASSES = 12
 """Classes with figures of their own: those with the most objects."""
 
+MOST_IN_MATRIX = 25
+"""Classes; a larger confusion matrix cannot be read."""
+
 FOLDER = "figures"
 FILE = re.compile(
-    r"(precision_recall|reliability|count|count_difference|area)(\.[\w-]+)?\.(png|svg)"
+    r"(confusion|reliability|precision_recall|count|count_difference|area|area_difference)(\.[\w-]+)?\.(png|svg)"
 )
 """What the files are called."""
 
-COUNTS_AND_AREAS = ("count", "count_difference", "area")
+COUNTS_AND_AREAS = ("count", "count_difference", "area", "area_difference")
 """What the figures that compare images show."""
 
 AREA_UNIT = "area in 1000 pixels"
@@ -106,22 +110,40 @@ def counts_and_areas(study: Study, name: str) -> dict[str, Figure]:
     true, found = counts.true_count, counts.found_count
     if not (true.any() or found.any()):
         return {}
+    true_area, found_area = counts.true_area / 1000, counts.found_area / 1000
     return {
         "count": figures.true_against_found(true, found, "count", is_whole=True),
         "count_difference": figures.bland_altman(
             true, found, agreement(true, found), "count"
         ),
-        "area": figures.true_against_found(
-            counts.true_area / 1000, counts.found_area / 1000, AREA_UNIT
+        "area": figures.true_against_found(true_area, found_area, AREA_UNIT),
+        "area_difference": figures.bland_altman(
+            true_area, found_area, agreement(true_area, found_area), AREA_UNIT
         ),
     }
 
 
+def confusion(study: Study) -> Figure | None:
+    """The confusion matrix; None where it has too many classes to be read."""
+    names = study.matches.truth.classes
+    if not 0 < len(names) <= MOST_IN_MATRIX:
+        return None
+    shown = [" ".join(name.split()) for name in names]
+    written = [
+        name if name and writable(name) else f"class {number}"
+        for number, name in enumerate(shown, 1)
+    ]
+    return figures.confusion(study.confusion, written)
+
+
 def _figures(study: Study) -> Iterator[tuple[str, str, Figure]]:
     """What each figure shows, of which class, and the figure."""
-    drawn = reliability(study)
-    if drawn is not None:
-        yield "reliability", "", drawn
+    for what, drawn in (
+        ("confusion", confusion(study)),
+        ("reliability", reliability(study)),
+    ):
+        if drawn is not None:
+            yield what, "", drawn
     for name in shown_classes(study):
         curve = precision_recall(study, name)
         if curve is not None:

@@ -1,8 +1,9 @@
-"""The figures of the report. No name of the user's is drawn: captions are HTML's."""
+"""The figures of the report and for papers."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,6 +96,32 @@ def bland_altman(
         if np.isfinite(limit):
             axes.axhline(limit, color=_ORANGE, linewidth=1.5, linestyle="--")
     _dots(axes, (true + found) / 2, found - true)
+    return figure
+
+
+def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
+    """A confusion matrix; the colour is the share of its row.
+
+    Args:
+        counts: (K + 1, K + 1) true classes by predicted ones, the background last.
+        names: K names, which may be any text.
+    """
+    from matplotlib.figure import Figure
+
+    size = len(counts)
+    figure = Figure(figsize=(2 + 0.5 * size, 1.6 + 0.5 * size), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        text = str(counts[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=colour)
+    places = range(size)
+    axes.set_xticks(places, [*names, "not found"], rotation=90, parse_math=False)
+    axes.set_yticks(places, [*names, "nothing there"], parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
     return figure
 
 

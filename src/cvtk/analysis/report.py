@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvtk.analysis.counts import agreement
-from cvtk.analysis.drawings import AREA_UNIT, COUNTS_AND_AREAS, Drawing, shown_classes
+from cvtk.analysis.drawings import (
+    AREA_UNIT,
+    COUNTS_AND_AREAS,
+    MOST_IN_MATRIX,
+    Drawing,
+    shown_classes,
+)
 from cvtk.analysis.figures import svg
 from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
 from cvtk.analysis.matching import NOTHING
@@ -27,7 +33,6 @@ from cvtk.io import atomic_write, is_file, read_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_IN_MATRIX = 25
 MOST_IMAGES = 10
 MOST_CONFUSIONS = 5
 
