@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from cvtk.declare import Checked, Declared, declarations
+from cvtk.exported.options import ExportOptions
 from cvtk.options import command_options, settings
 from cvtk.serve.options import ServeOptions
 
@@ -82,6 +83,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "evaluate": lambda: command_table("evaluate"),
     "inference": lambda: command_table("inference"),
     "settings": settings_table,
+    "export": lambda: plain_table(ExportOptions),
     "serve": lambda: plain_table(ServeOptions),
 }
 

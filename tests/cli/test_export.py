@@ -23,7 +23,7 @@ def test_weights_that_are_not_there(tmp_path):
 def test_a_format_that_is_not_written():
     done = run("a.pth", "--to", "coffee")
     assert done.exit_code == 2
-    assert "'coffee' is not 'onnx'" in done.output
+    assert "'coffee' is not one of 'onnx', 'openvino', 'torchscript'" in done.output
 
 
 def test_the_help_has_an_example():

@@ -133,15 +133,15 @@ def test_a_configuration_without_a_size_is_said(tmp_path):
 
 def test_what_the_options_ask_for(tmp_path, caplog):
     def asked(**options):
-        return tiling_of(PredictOptions("a", **options), spec(tmp_path), cfg())
+        return tiling_of(
+            PredictOptions("a", **options), lambda: size_seen(spec(tmp_path), cfg())
+        )
 
     assert asked() is None
     assert asked(tile=640, overlap=0.5) == Tiling(640, 0.5)
     assert asked(tile="auto") == Tiling(256, 0.2)
     assert "Tiles of 256 pixels" in caplog.text
-    assert (
-        tiling_of(SimpleNamespace(tile=64, overlap=0), spec(tmp_path), None).size == 64
-    )
+    assert tiling_of(SimpleNamespace(tile=64, overlap=0), None).size == 64
 
 
 def test_an_evaluation_in_tiles_says_so(predictor, demo, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,30 +16,39 @@ from cvtk.declare import Checked, Declared, declarations
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def declared_options(options: type[Checked]) -> Callable[[Command], Command]:
+def declared_options(
+    options: type[Checked], spelled: Mapping[str, str] = {}
+) -> Callable[[Command], Command]:
     """Gives a command the options that a dataclass declares, and what must be given as arguments.
 
     Underscores and hyphens are both taken, as in the scripts.
+
+    Args:
+        options: The dataclass.
+        spelled: Another spelling that is taken too, by the name of the option.
     """
 
     def decorate(command: Command) -> Command:
-        for parameter in reversed(list(_parameters(options))):
+        for parameter in reversed(list(_parameters(options, spelled))):
             command = parameter(command)
         return command
 
     return decorate
 
 
-def _parameters(options: type[Checked]) -> Iterator[Callable[[Any], Any]]:
+def _parameters(
+    options: type[Checked], spelled: Mapping[str, str]
+) -> Iterator[Callable[[Any], Any]]:
     for declared in declarations(options):
         if declared.default is inspect.Parameter.empty:
             yield click.argument(declared.name, type=_type_of(declared))
             continue
-        names = dict.fromkeys([declared.name, declared.name.replace("_", "-")])
+        name = declared.name
+        names = dict.fromkeys([name, name.replace("_", "-"), spelled.get(name, name)])
         unset = declared.option.unset if declared.default is None else ""
         yield click.option(
-            *(f"--{name}" for name in names),
-            declared.name,
+            *(f"--{spelling}" for spelling in names),
+            name,
             type=_type_of(declared),
             is_flag=declared.base is bool,
             default=declared.default,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +11,23 @@ from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import read_image
 from cvtk.data.intensity import Intensity
 from cvtk.data.sources import ImageSource
+from cvtk.data.tiles import Tile
 from cvtk.engine.pictures import Picture
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.streaming import READERS, AnyPredictor, read_ahead
-from cvtk.errors import CvtkError, OptionError
-from cvtk.exported.onnx import Arrays, OnnxFile
+from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
+from cvtk.errors import CvtkError
+from cvtk.exported.kinds import Arrays
+from cvtk.exported.opening import open_file
 from cvtk.exported.pixels import Size, fit, mask_of_box, mask_of_image
 from cvtk.io import CocoRLE, encode_mask
 from cvtk.results import Result
 
-if TYPE_CHECKING:
-    from cvtk.engine.tiling import TiledOptions, Tiling
+
+def _cut(picture: Picture, tile: Tile) -> Picture:
+    """A tile of an image as an image of its own."""
+    part = picture.bgr[tile.top : tile.bottom, tile.left : tile.right]
+    return Picture(picture.source, part, None)
 
 
 class ExportedPredictor(AnyPredictor):
@@ -33,13 +38,13 @@ class ExportedPredictor(AnyPredictor):
         device: "auto", "cpu" or "cuda:0".
 
     Raises:
-        CvtkError: The file cannot be run; see `OnnxFile`.
+        CvtkError: The file cannot be run; see `open_file`.
     """
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         assert spec.weights is not None
         self.spec = spec
-        self.file = OnnxFile(spec.weights, device)
+        self.file = open_file(spec.weights, device)
         self.about = self.file.description
 
     @property
@@ -64,17 +69,15 @@ class ExportedPredictor(AnyPredictor):
             return [score] * len(self.about.classes)
         return [self.thresholds.by_class[name] for name in self.about.classes]
 
-    def tiling(self, options: TiledOptions) -> None:
-        """Exported models see whole images.
+    def tiling(self, options: TiledOptions) -> Tiling | None:
+        """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
+        return tiling_of(options, self._size_seen)
 
-        Raises:
-            OptionError: The options ask for tiles.
-        """
-        if options.tile is not None:
-            raise OptionError(
-                f"--tile: {self.spec.weights} is an exported model, which sees whole images.",
-                "Use the weights that it was exported from.",
-            )
+    def _size_seen(self) -> tuple[int, str]:
+        """The size of tiles as in training, and why."""
+        if self.about.tile is not None:
+            return self.about.tile, "as the exported model says"
+        return min(self.about.image.scale), "the size of the network's input"
 
     def stream(
         self,
@@ -87,10 +90,22 @@ class ExportedPredictor(AnyPredictor):
         """Yields each image with what is found in it, one at a time; see `AnyPredictor.stream`."""
         least = np.array(self.least_scores(score))
         lowest = max(float(least.min()), self.about.lowest_score)
-        for picture in read_ahead(self._read, images, broken, ahead=READERS):
-            fitted, scale = fit(picture.pixels, self.about.image)
-            found = self.file.run(fitted, lowest)
-            yield picture, self._result(found, picture, scale, least)
+
+        def found(pictures: list[Picture]) -> list[Result]:
+            return [self._find(picture, lowest, least) for picture in pictures]
+
+        ahead = READERS if tiling is None else 1  # those that are cut are large
+        for picture in read_ahead(self._read, images, broken, ahead=ahead):
+            if tiling is None:
+                yield picture, self._find(picture, lowest, least)
+            else:
+                yield picture, predict_in_tiles(_cut, picture, tiling, 1, found)
+
+    def _find(
+        self, picture: Picture, lowest: float, least: NDArray[np.float64]
+    ) -> Result:
+        fitted, scale = fit(picture.pixels, self.about.image)
+        return self._result(self.file.run(fitted, lowest), picture, scale, least)
 
     def _read(self, source: ImageSource) -> Picture:
         """An image as it is displayed."""

@@ -23,7 +23,13 @@ from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
 from cvtk.engine.streaming import READERS, AnyPredictor, read_ahead
 from cvtk.engine.thresholds import stored_thresholds
-from cvtk.engine.tiling import TiledOptions, Tiling, predict_in_tiles, tiling_of
+from cvtk.engine.tiling import (
+    TiledOptions,
+    Tiling,
+    predict_in_tiles,
+    size_seen,
+    tiling_of,
+)
 from cvtk.engine.weights import checked_loading, read_weights
 from cvtk.errors import CvtkError, ModelError, one_line
 from cvtk.io import encode_mask
@@ -77,7 +83,7 @@ class Predictor(AnyPredictor):
 
     def tiling(self, options: TiledOptions) -> Tiling | None:
         """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
-        return tiling_of(options, self.spec, self.network.cfg)
+        return tiling_of(options, lambda: size_seen(self.spec, self.network.cfg))
 
     def stream(
         self,
@@ -108,7 +114,7 @@ class Predictor(AnyPredictor):
             for picture in read_ahead(reader.open, images, broken, ahead=1):
                 yield (
                     picture,
-                    predict_in_tiles(reader, picture, tiling, batch_size, found),
+                    predict_in_tiles(reader.cut, picture, tiling, batch_size, found),
                 )
             return
         pictures = read_ahead(reader.read, images, broken, ahead=batch_size + READERS)

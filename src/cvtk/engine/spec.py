@@ -10,12 +10,11 @@ from typing import Any
 
 from cvtk.engine.config_files import read_config
 from cvtk.errors import DataError, FileError, InstallError, ModelError
-from cvtk.exported.onnx import OnnxFile
+from cvtk.exported.kinds import is_exported
+from cvtk.exported.opening import open_file
 from cvtk.io import is_file
 from cvtk.metrics.detections import Kind
 from cvtk.options import DEFAULT_MODELS, PathLike
-
-EXPORTED = (".onnx",)  # how files end that run without PyTorch and MMDetection
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class ModelSpec:
 
     @property
     def is_exported(self) -> bool:
-        """Whether it runs without PyTorch and MMDetection."""
-        return self.weights is not None and self.weights.suffix in EXPORTED
+        """Whether it runs without MMDetection."""
+        return self.weights is not None and is_exported(self.weights)
 
 
 def make_spec(
@@ -64,7 +63,7 @@ def make_spec(
         InstallError: MMDetection is not installed.
     """
     name = str(model) or DEFAULT_MODELS[task or "segm"]
-    if name.endswith(EXPORTED):
+    if is_exported(Path(name)):
         spec = open_exported(Path(name))
         _require_classes(spec, labels)
         return spec
@@ -89,9 +88,9 @@ def open_exported(file: Path) -> ModelSpec:
     """A model from an exported file, which knows all of this itself.
 
     Raises:
-        CvtkError: It cannot be used; see `OnnxFile`.
+        CvtkError: It cannot be used; see `open_file`.
     """
-    about = OnnxFile(file, "cpu").description
+    about = open_file(file, "cpu").description
     return ModelSpec(
         str(file), file, about.task, about.classes, about.category_ids, file
     )

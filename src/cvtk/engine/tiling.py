@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,6 @@ from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
 if TYPE_CHECKING:
-    from cvtk.engine.images import Reader
     from cvtk.engine.pictures import Picture
 
 
@@ -49,22 +48,20 @@ class TiledOptions(Protocol):
         """What neighbours share at least."""
 
 
-def tiling_of(options: TiledOptions, spec: ModelSpec, cfg: Any) -> Tiling | None:
+def tiling_of(
+    options: TiledOptions, size_seen: Callable[[], tuple[int, str]]
+) -> Tiling | None:
     """How images are cut; None where they are not.
 
     Args:
         options: What the user asked for.
-        spec: The model.
-        cfg: The configuration of its network.
-
-    Raises:
-        OptionError: The configuration does not tell which size training saw.
+        size_seen: Tells the size of tiles as in training, and why; asked for that alone.
     """
     if options.tile is None:
         return None
     if options.tile != "auto":
         return Tiling(options.tile, options.overlap)
-    size, source = size_seen(spec, cfg)
+    size, source = size_seen()
     logger.info(f"Tiles of {size} pixels: {source}.")
     return Tiling(size, options.overlap)
 
@@ -118,12 +115,16 @@ class Network(Protocol):
 
 
 def predict_in_tiles(
-    reader: Reader, picture: Picture, tiling: Tiling, batch_size: int, network: Network
+    cut: Callable[[Picture, Tile], Picture],
+    picture: Picture,
+    tiling: Tiling,
+    batch_size: int,
+    network: Network,
 ) -> Result:
     """What is found in an image that goes through the network tile by tile.
 
     Args:
-        reader: Prepares the tiles.
+        cut: Cuts a tile out of it, and prepares it; called in threads.
         picture: The image, read.
         tiling: How it is cut.
         batch_size: Tiles that the network sees at once.
@@ -132,7 +133,7 @@ def predict_in_tiles(
     height, width = picture.bgr.shape[:2]
     tiles = tiles_of(width, height, tiling.size, tiling.overlap)
     found = in_parallel(
-        lambda tile: (tile, reader.cut(picture, tile)),
+        lambda tile: (tile, cut(picture, tile)),
         tiles,
         workers=2,
         ahead=batch_size + 2,

@@ -66,6 +66,7 @@ class Description(msgspec.Struct, frozen=True):
         score: Lowest score of the objects to show, where nobody says another.
         class_scores: The same by class name, as it was chosen in the training; empty where it is `score` for all.
         intensity: How images of more than 8 bits are scaled; see `cvtk.data.intensity.to_8_bits`.
+        tile: Pixels of a tile of a large image in which objects are as large as in training; None: not known.
         licence: Under which the file may be used, in the words of who exported it.
     """
 
@@ -82,6 +83,7 @@ class Description(msgspec.Struct, frozen=True):
     licence: str
     class_scores: dict[str, float] = msgspec.field(default_factory=dict)
     intensity: Intensity = "depth"
+    tile: int | None = None
 
     def text(self) -> str:
         """The description as it stands in the metadata."""
@@ -101,7 +103,7 @@ def read_description(file: Path, text: str | None) -> Description:
     if text is None:
         raise ModelError(
             f"{file} was not exported by cvtk: it does not say what its classes are and what it takes.",
-            f"Export the weights: cvtk export NAME.pth --to {file.suffix[1:] or 'onnx'}",
+            "Export the weights: cvtk export NAME.pth",
         )
     try:
         found = msgspec.json.decode(text, type=Description)

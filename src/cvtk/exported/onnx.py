@@ -8,38 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.errors import FileError, InstallError, ModelError, OptionError, one_line
-from cvtk.exported.description import KEY, Description, read_description
-from cvtk.io import is_file
-
-Arrays = dict[str, NDArray[Any]]
+from cvtk.errors import InstallError, ModelError, OptionError, one_line
+from cvtk.exported.description import KEY, read_description
+from cvtk.exported.kinds import Arrays, ExportedFile
 
 
-class OnnxFile:
+class OnnxFile(ExportedFile):
     """An open ONNX file.
 
     Args:
         file: `NAME.onnx`.
         device: "auto", "cpu" or "cuda:0".
 
-    Attributes:
-        description: What it says of itself.
-
     Raises:
-        FileError: It is missing.
         InstallError: onnxruntime is not installed.
         ModelError: It is no ONNX file that cvtk exported, or onnxruntime cannot run it.
         OptionError: There is no such device.
     """
 
-    description: Description
-
     def __init__(self, file: Path, device: str = "auto") -> None:
-        if not is_file(file):
-            raise FileError(
-                f"There is no exported model at {file}.",
-                "Check the path, or export one: cvtk export NAME.pth --to onnx",
-            )
         runtime = _onnxruntime(file)
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors; warnings are of no use to who predicts
@@ -55,16 +42,7 @@ class OnnxFile:
         self.description = read_description(file, metadata.get(KEY))
 
     def run(self, picture: NDArray[np.uint8], score: float) -> Arrays:
-        """What the network finds in a picture.
-
-        Args:
-            picture: (height, width, 3), as `Description.image` says.
-            score: Lowest score of the objects, 0 to 1.
-
-        Returns:
-            `boxes` (N, 4) float32: left, top, right, bottom in pixels of the picture; `scores` (N,) float32;
-            `labels` (N,) int64; from a segmenter `masks` (N, h, w) float32, as `Description.masks` says.
-        """
+        """What the network finds in a picture; see `ExportedFile.run`."""
         names = [output.name for output in self._session.get_outputs()]
         inputs = {"image": picture[None], "score": np.array(score, dtype=np.float32)}
         return dict(zip(names, self._session.run(names, inputs), strict=True))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cvtk.declare import Option
+from cvtk.exported.kinds import SUFFIXES, Kind
 from cvtk.options import PathLike
 from cvtk.options.shared import _Force
 
@@ -16,14 +17,12 @@ from cvtk.options.shared import _Force
 class ExportOptions(_Force):
     """An export of trained weights, for where PyTorch and MMDetection are not installed."""
 
-    to: Annotated[
-        Literal["onnx"], Option(help="kind of file to write", kind="library")
-    ] = "onnx"
+    to: Annotated[Kind, Option(help="kind of file to write", kind="library")] = "onnx"
     _: KW_ONLY
     output: Annotated[
         PathLike | None,
         Option(
-            help="file to write, NAME.onnx",
+            help="file to write, NAME.onnx, NAME.xml or NAME.torchscript",
             unset="beside the weights",
             kind="library",
         ),
@@ -59,8 +58,7 @@ class ExportOptions(_Force):
 
     def contradictions(self) -> list[str]:
         """Sentences on values that do not go together; empty where all do."""
-        if self.output and Path(self.output).suffix != f".{self.to}":
-            return [
-                f"{self.output} does not end in .{self.to}. Call it NAME.{self.to}."
-            ]
+        suffix = SUFFIXES[self.to]
+        if self.output and Path(self.output).suffix != suffix:
+            return [f"{self.output} does not end in {suffix}. Call it NAME{suffix}."]
         return []

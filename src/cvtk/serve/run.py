@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 from cvtk.engine.predictors import open_predictor
-from cvtk.engine.spec import EXPORTED, make_spec
+from cvtk.engine.spec import make_spec
 from cvtk.errors import InstallError, ModelError, OptionError
+from cvtk.exported.kinds import SUFFIXES, is_exported
 from cvtk.log import logger
 from cvtk.serve.options import ServeOptions
 
@@ -36,10 +37,10 @@ def serve(options: ServeOptions) -> None:
     from cvtk.serve.service import Service
 
     weights = Path(options.weights)
-    if weights.suffix not in (".pth", *EXPORTED):
+    if weights.suffix != ".pth" and not is_exported(weights):
         raise ModelError(
             f"{weights} is neither weights nor an exported model.",
-            f"Name a file that ends in .pth or {' or '.join(EXPORTED)}.",
+            f"Name a file that ends in .pth or {' or '.join(SUFFIXES.values())}.",
         )
     with _listen(options.host, options.port) as listening:
         spec = make_spec(weights, None, None, options.trust_weights)

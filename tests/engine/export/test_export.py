@@ -1,4 +1,4 @@
-"""Trained weights as an ONNX file: it finds the same, and needs neither PyTorch nor MMDetection."""
+"""Trained weights as ONNX, for OpenVINO and in TorchScript: they find the same, and do not need MMDetection."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("mmdet", reason="needs MMDetection")
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+pytest.importorskip("openvino", reason="needs openvino")
 
 import onnx
 from PIL import Image
@@ -30,12 +31,25 @@ from cvtk.exported.options import ExportOptions
 
 pytestmark = pytest.mark.train
 
-# What may be in PyTorch's place: nothing. Put before a program, this makes importing it fail.
+FILES = {
+    "onnx": "fruit.onnx",
+    "openvino": "fruit.xml",
+    "torchscript": "fruit.torchscript",
+}
+every_kind = pytest.mark.parametrize("kind", FILES)
+# A kind, and what must not be needed to run it.
+without_torch = pytest.mark.parametrize(
+    ("kind", "without"), [("onnx", ["openvino"]), ("openvino", ["onnx", "onnxruntime"])]
+)
+
+# Put before a program, this makes importing these fail.
 WITHOUT = """
 import sys
-for name in ("torch", "torchvision", "mmcv", "mmdet", "mmengine"{more}):
+for name in {names}:
     sys.modules[name] = None
 """
+MMDETECTION = ("mmcv", "mmdet", "mmengine")
+PYTORCH = ("torch", "torchvision")
 
 
 # Lowest score of the objects of a network that has learned for seconds.
@@ -44,7 +58,7 @@ WEAK = 0.001
 
 @pytest.fixture(scope="module")
 def exported(demo, tmp_path_factory):
-    """Weights of a short training, and their exported file."""
+    """Weights of a short training, and their exported files."""
     folder = tmp_path_factory.mktemp("exported")
     model = cvtk.create_model("rtmdet-ins_tiny_8xb32-300e_coco", labels=demo.label)
     model.train(
@@ -59,7 +73,8 @@ def exported(demo, tmp_path_factory):
         set=[f"model.test_cfg.score_thr={WEAK}"],
         device="cpu",
     )
-    model.export("onnx", licence="CC BY 4.0", score=WEAK)
+    for kind in FILES:
+        model.export(kind, licence="CC BY 4.0", score=WEAK)
     return folder
 
 
@@ -79,12 +94,13 @@ def require_same_objects(found, expected):
         assert np.abs(same.bboxes - expected.bboxes[index]).max(axis=1).min() < 0.1
 
 
-def test_it_finds_what_the_weights_find(exported, demo):
+@every_kind
+def test_it_finds_what_the_weights_find(exported, demo, kind):
     images = demo.train.parent / "images"
     expected = results(exported / "fruit.pth", images)
     areas = [coco_mask.area(mask) for result in expected for mask in result.masks]
     assert sum(area > 100 for area in areas) > 10, "or there is nothing to compare"
-    found = results(exported / "fruit.onnx", images)
+    found = results(exported / FILES[kind], images)
     for one, other in zip(found, expected, strict=True):
         assert (one.path, one.width, one.height) == (
             other.path,
@@ -117,18 +133,38 @@ def test_only_strong_objects(exported, demo):
     assert min(found) >= middle
 
 
-def test_nothing_found(exported, demo):
+@every_kind
+def test_nothing_found(exported, demo, kind):
     images = demo.train.parent / "images"
-    assert [len(r) for r in results(exported / "fruit.onnx", images, score=1)] == [
-        0
-    ] * 4
+    found = results(exported / FILES[kind], images, score=1)
+    assert [len(result) for result in found] == [0] * 4
 
 
-def test_the_metrics_are_the_same(exported, demo):
+@every_kind
+def test_the_metrics_are_the_same(exported, demo, kind):
     expected = cvtk.create_model(exported / "fruit.pth").evaluate(demo.test)
-    found = cvtk.create_model(exported / "fruit.onnx").evaluate(demo.test)
+    found = cvtk.create_model(exported / FILES[kind]).evaluate(demo.test)
     for part in ("stats", "bbox_stats"):
         assert found[part] == pytest.approx(expected[part], abs=0.001)
+
+
+def test_large_images_in_tiles(exported, demo):
+    """Tile by tile it finds what the weights find, at a size that it knows from the training."""
+    images = sorted((demo.train.parent / "images").iterdir())[:2]
+
+    def found(name, tile):
+        model = cvtk.create_model(exported / name)
+        return list(model.predict(images, score=WEAK, tile=tile, device="cpu"))
+
+    tiled = found("fruit.onnx", 64)
+    for one, other in zip(tiled, found("fruit.pth", 64), strict=True):
+        require_same_objects(one, other)
+    assert any(len(one) for one in tiled), "or there is nothing to compare"
+    # The longer side of the images of the training, 128 pixels, is that of the network's input.
+    for one, other in zip(
+        found("fruit.onnx", "auto"), found("fruit.onnx", 128), strict=True
+    ):
+        assert one.masks == other.masks
 
 
 def test_it_knows_what_is_needed_to_use_it(exported, demo):
@@ -192,22 +228,23 @@ def test_the_scores_of_the_training_go_with_the_export():
     )
 
 
-def run(code, *args, without=()):
-    more = "".join(f', "{name}"' for name in without)
+def run(code, *args, without=(), blocked=(*MMDETECTION, *PYTORCH)):
+    code = WITHOUT.format(names=[*blocked, *without]) + code
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(more=more) + code, *map(str, args)],
+        [sys.executable, "-c", code, *map(str, args)],
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
-def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
+@without_torch
+def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path, kind, without):
     """`inference` and `evaluate` of a helper script, in a process in which PyTorch cannot be imported."""
     script = tmp_path / "segm.py"
     cvtk.create_script(script, "segm", "rtmdet-ins_tiny_8xb32-300e_coco")
     code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
-    common = "--model_weights", exported / "fruit.onnx", "--label", demo.label
+    common = "--model_weights", exported / FILES[kind], "--label", demo.label
     done = run(
         *(
             code,
@@ -220,6 +257,7 @@ def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
             *common,
         ),
         *("--output", tmp_path / "found"),
+        without=without,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found" / "instances.json").read_text())
@@ -228,6 +266,7 @@ def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path):
     done = run(
         *(code, script, "evaluate", "--data", demo.test, *common),
         *("--output", tmp_path / "metrics"),
+        without=without,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "metrics" / "report.html").exists()
@@ -243,16 +282,29 @@ def test_without_mmdetection_mistakes_end_in_one_line(exported, tmp_path):
     assert "needs MMDetection" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_example_needs_onnxruntime_numpy_and_pillow_alone(exported, demo, tmp_path):
-    example = exported / "fruit_onnx.py"
-    assert len(example.read_text().splitlines()) <= 65
-    for file in (example, exported / "fruit.onnx"):
-        shutil.copy(file, tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "without"),
+    [
+        ("onnx", ["torch", "torchvision", "openvino"]),
+        ("openvino", ["torch", "torchvision", "onnx", "onnxruntime"]),
+        ("torchscript", ["onnx", "onnxruntime", "openvino"]),
+    ],
+)
+def test_the_example_needs_little(exported, demo, tmp_path, kind, without):
+    example = exported / f"fruit_{kind}.py"
+    assert len(example.read_text().splitlines()) <= 67
+    for file in exported.glob("fruit*"):
+        if file.is_file() and file.suffix != ".pth":
+            shutil.copy(file, tmp_path)
     [image, *_] = sorted((demo.train.parent / "images").iterdir())
     code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
     done = run(
-        *(code, tmp_path / "fruit_onnx.py", image, tmp_path / "found.png"),
-        without=("cvtk", "cv2", "pycocotools", "scipy", "matplotlib", "pandas"),
+        *(code, tmp_path / example.name, image, tmp_path / "found.png"),
+        blocked=MMDETECTION,
+        without=(
+            *without,
+            *("cvtk", "cv2", "pycocotools", "scipy", "matplotlib", "pandas"),
+        ),
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "found.png").exists()
@@ -309,6 +361,8 @@ def test_options_that_cannot_be_used(exported):
         model.export("onnx", opset=99)
     with pytest.raises(OptionError, match=r"does not end in .onnx"):
         model.export("onnx", output="a.bin")
+    with pytest.raises(OptionError, match=r"does not end in .xml. Call it NAME.xml"):
+        model.export("openvino", output="a.onnx")
 
 
 def test_a_model_without_weights(demo):

@@ -7,17 +7,19 @@ import re
 from pathlib import Path
 
 from cvtk.exported.description import Description
+from cvtk.exported.kinds import Kind
 from cvtk.io import atomic_write, templates_folder
 
 
 def write_example(
-    script: Path, model: str, description: Description, *, force: bool
+    script: Path, model: str, kind: Kind, description: Description, *, force: bool
 ) -> None:
     """Writes the example.
 
     Args:
         script: The script to write.
         model: Name of the exported file, which lies beside it.
+        kind: Of the exported file.
         description: What the file says of itself.
         force: Whether a script of that name may be replaced.
     """
@@ -34,6 +36,7 @@ def write_example(
     plain = re.fullmatch(r"[\w.-]+", model, re.ASCII) is not None
     text = environment.get_template("exported.py.j2").render(
         model=json.dumps(model),
+        kind=kind,
         title=model if plain else "an exported model",
         script=script.name if plain else "script.py",
         image=description.image,

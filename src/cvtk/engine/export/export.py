@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ from cvtk.analysis.thresholds import DEFAULT_SCORE
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
 from cvtk.engine.export.trial import require_same_results
+from cvtk.engine.export.writers import PACKAGES, WRITERS, Traced
 from cvtk.engine.predict import load_network
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
+from cvtk.engine.tiling import size_seen
 from cvtk.errors import CvtkError, InstallError, ModelError, one_line
-from cvtk.exported.description import FORMAT, KEY, Description, ImageForm
+from cvtk.exported.description import FORMAT, Description
+from cvtk.exported.kinds import SUFFIXES, Kind
 from cvtk.exported.options import ExportOptions
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
@@ -41,15 +46,25 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
         raise ModelError(
             f"{spec.name} has no weights yet.", "Train it, then export NAME.pth."
         )
-    file = Path(options.output or spec.weights.with_suffix(".onnx"))
-    example = file.with_name(f"{file.stem}_onnx.py")
-    for path in (file, example):
+    suffix = SUFFIXES[options.to]
+    file = Path(options.output or spec.weights.with_suffix(suffix))
+    files = [file, file.with_suffix(".bin")] if options.to == "openvino" else [file]
+    example = file.with_name(f"{file.stem}_{options.to}.py")
+    for path in (*files, example):
         require_free(path, force=options.force)
-    _require_packages()
-    with atomic_write(file, force=options.force) as part, quiet_libraries():
+    _require_packages(options.to)
+    with contextlib.ExitStack() as stack:
+        [
+            part,
+            *_,
+        ] = [  # the last gets its name first, so that none is there without the others
+            stack.enter_context(atomic_write(path, force=options.force))
+            for path in files
+        ]
+        stack.enter_context(quiet_libraries())
         description = _write(spec, options, part)
         compared = require_same_results(spec, part)
-    write_example(example, file.name, description, force=options.force)
+    write_example(example, file.name, options.to, description, force=options.force)
     if not compared:
         logger.warning(
             "The weights find nothing in made-up pictures, on which the file is tried: compare the two on yours."
@@ -58,35 +73,27 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
     return file
 
 
-def _require_packages() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise InstallError(
-            f"Exporting needs {error.name}, which is not installed.",
-            'Install it with: pip install "cvtk[onnx]"',
-        ) from None
+def _require_packages(kind: Kind) -> None:
+    for package in PACKAGES[kind]:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise InstallError(
+                f"Exporting needs {package}, which is not installed.",
+                f'Install it with: pip install "cvtk[{kind}]"',
+            ) from None
 
 
 def _write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
     """Traces the network, and writes it with its description."""
-    import onnx
-
     network = load_network(spec, "cpu", lean_masks=False)
     architecture = _architecture(network)
     try:
-        description = _trace(network, spec, options, architecture, file)
+        return _trace_and_write(network, spec, options, architecture, file)
     except CvtkError as error:
         raise _not_exportable(architecture, str(error)) from None
     except Exception as error:  # whatever PyTorch cannot trace or write
         raise _not_exportable(architecture, one_line(error)) from error
-    model = onnx.load(file)
-    onnx.helper.set_model_props(model, {KEY: description.text()})
-    model.producer_name, model.producer_version = "cvtk", __version__
-    model.doc_string = f"Finds {', '.join(spec.classes)}. Licence: {options.licence}"
-    onnx.save(model, file)
-    return description
 
 
 def _architecture(network: Any) -> str:
@@ -101,14 +108,13 @@ def _not_exportable(architecture: str, reason: str) -> ModelError:
     )
 
 
-def _trace(
+def _trace_and_write(
     network: Any,
     spec: ModelSpec,
     options: ExportOptions,
     architecture: str,
     file: Path,
 ) -> Description:
-    """Writes the traced network as ONNX, and describes it."""
     import torch
 
     from cvtk.engine.export.network import ExportedNetwork
@@ -124,32 +130,26 @@ def _trace(
     with stand_ins(), torch.no_grad():
         exported = ExportedNetwork(network, image, with_masks=spec.task == "segm")
         traced = torch.jit.trace(exported, inputs, check_trace=False)
-        torch.onnx.export(
-            traced,
-            inputs,
-            file,
-            dynamo=False,  # what depends on data, such as the number of objects, is not for the newer exporter
-            opset_version=options.opset,
-            input_names=["image", "score"],
-            output_names=exported.outputs,
-            dynamic_axes=_dynamic_axes(exported.outputs, image),
+        score, class_scores = scores_to_note(network, options)
+        description = Description(
+            format=FORMAT,
+            cvtk=__version__,
+            architecture=architecture,
+            task="segm" if exported.masks else "det",
+            classes=list(spec.classes),
+            category_ids=list(spec.category_ids),
+            image=image,
+            masks=exported.masks,
+            lowest_score=exported.lowest_score,
+            score=score,
+            licence=options.licence,
+            class_scores=class_scores,
+            intensity=network.cfg.get("intensity", "depth"),
+            tile=size_seen(spec, network.cfg)[0],
         )
-    score, class_scores = scores_to_note(network, options)
-    return Description(
-        format=FORMAT,
-        cvtk=__version__,
-        architecture=architecture,
-        task="segm" if exported.masks else "det",
-        classes=list(spec.classes),
-        category_ids=list(spec.category_ids),
-        image=image,
-        masks=exported.masks,
-        lowest_score=exported.lowest_score,
-        score=score,
-        licence=options.licence,
-        class_scores=class_scores,
-        intensity=network.cfg.get("intensity", "depth"),
-    )
+        record = Traced(traced, inputs, exported.outputs, image, options.opset)
+        WRITERS[options.to](record, description, file)
+    return description
 
 
 def scores_to_note(
@@ -161,11 +161,3 @@ def scores_to_note(
     if network.thresholds is not None:
         return network.thresholds.common, network.thresholds.by_class
     return DEFAULT_SCORE, {}
-
-
-def _dynamic_axes(outputs: list[str], image: ImageForm) -> dict[str, dict[int, str]]:
-    """The sides of arrays that differ from image to image, and what to call them."""
-    axes = {name: {0: "objects"} for name in outputs}
-    if image.keep_ratio and not image.canvas:
-        axes["image"] = {1: "height", 2: "width"}
-    return axes
