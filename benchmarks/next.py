@@ -40,7 +40,7 @@ ADDED = 10
 POOL = 90
 TEST = 40
 STEPS = 40
-BATCH = 5
+BATCH = 4
 
 
 def training(folder: Path, name: str, data: Dataset, labels: list[str], **more):
