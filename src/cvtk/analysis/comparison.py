@@ -87,7 +87,7 @@ class Group:
     by_class: dict[str, dict[str, Difference]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two models on the same images. In a notebook it shows itself as a table.
 
@@ -157,6 +157,9 @@ class Comparison:
     def __str__(self) -> str:
         text = table(self.lines(), self.header, right=(1, 2, 3, 4))
         return "\n\n".join([self.sentence, text, *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         """The sentence, the table and the notes, for notebooks."""

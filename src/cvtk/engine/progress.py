@@ -15,7 +15,7 @@ BAR = 20  # characters
 SECONDS_BETWEEN = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Standing:
     """How far something is.
 
@@ -50,6 +50,9 @@ class Standing:
             bar = "#" * (BAR * self.done // self.total)
             middle = f"[{bar:.<{BAR}}] {middle}"
         return "  ".join(filter(None, (self.before, middle, self.after)))
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         """The line in a notebook."""
