@@ -1,7 +1,7 @@
 """The pages: every command and example in them runs, tables are up to date, links lead somewhere.
 
-A page runs from top to bottom in an empty folder (training.md, report.md, compare.md, inference.md, loop.md, export.md and
-serve.md in that of the tutorial, which they go on from):
+A page runs from top to bottom in an empty folder (training.md, few-images.md, report.md, compare.md, inference.md, loop.md,
+export.md and serve.md in that of the tutorial, which they go on from):
 each line of its ```sh blocks, and its Python blocks, those that follow each other with the same variables. All
 of it runs in this process, so that PyTorch and MMDetection are loaded once. Pages stay as a reader needs them.
 The test changes what runs in these ways, and in no other:
@@ -57,6 +57,7 @@ RUN = [
     [
         "tutorial.md",
         "training.md",
+        "few-images.md",
         "report.md",
         "compare.md",
         "inference.md",

@@ -67,6 +67,8 @@ RANGES = {
     (TrainOptions, "save_every"): (0, 1, 100_000, 100_001),
     (TrainOptions, "log_every"): (0, 1, 1_000_000, 1_000_001),
     (TrainOptions, "folds"): (1, 2, 100, 101),
+    (TrainOptions, "fold"): (0, 1, 100, 101),
+    (TrainOptions, "seeds"): (1, 2, 100, 101),
     (TrainOptions, "epochs"): (0, 1, 100_000, 100_001),
     (EvaluateOptions, "tile"): (31, 32, 100_000, 100_001),
     (EvaluateOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
@@ -88,6 +90,14 @@ RANGES = {
 }
 
 
+# What an option needs beside it.
+GO_WITH = {
+    "early_stop": {"valid": "v.json"},
+    "fold": {"folds": 100},
+    "seeds": {"test": "t.json"},
+}
+
+
 def test_every_number_has_a_range_that_is_tested():
     limited = {
         (kind, declared.name)
@@ -101,7 +111,7 @@ def test_every_number_has_a_range_that_is_tested():
 def test_ranges(kind, name):
     below, smallest, largest, above = RANGES[kind, name]
     several = name == "decay_epochs"
-    extra = {"valid": "v.json"} if name == "early_stop" else {}
+    extra = GO_WITH.get(name, {})
     for value in (smallest, largest):
         options = made(kind, **{name: [value] if several else value}, **extra)
         read = getattr(options, "epoch" if name == "epochs" else name)

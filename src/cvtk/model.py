@@ -110,7 +110,8 @@ class Model:
 
         Returns:
             The statistics of the test set, None without one. With `folds`, those of all images, each predicted
-            by a model that has not seen it; the model itself has no weights then.
+            by a model that has not seen it; the model itself has weights then only with `final`. With `fold`, None
+            until all folds are there.
 
         Raises:
             CvtkError: Data, weights or options that cannot be used; the message says why.
@@ -122,12 +123,13 @@ class Model:
                 f"{self.name} is an exported model, which cannot learn.",
                 "Train from the weights that it was exported from: weights='NAME.pth'.",
             )
-        if options.folds is not None:
-            from cvtk.engine.folds import train_folds
-
-            return train_folds(self.spec, options)
         self._predictors.clear()
-        self.spec, statistics = train(self.spec, options)
+        if options.is_repeated:
+            from cvtk.engine.repeats.train import train_repeatedly
+
+            self.spec, statistics = train_repeatedly(self.spec, options)
+        else:
+            self.spec, statistics = train(self.spec, options)
         return statistics
 
     @takes(EvaluateOptions)

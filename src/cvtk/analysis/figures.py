@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cvtk.analysis.learning_curve import LearningCurve
+
 DPI = 200
 """Of pictures, and of what is a picture inside a drawing."""
 
@@ -122,6 +124,32 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
     axes.set_yticks(places, [*names, "nothing there"], parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+    return figure
+
+
+def learning_curve(told: LearningCurve) -> Figure:
+    """AP over the number of images: what was measured, with intervals, and the curve on to twice as many."""
+    figure, axes = _square("images to learn from", "AP")
+    images = np.array([point.images for point in told.points])
+    values = np.array([point.ap.value for point in told.points])
+    bounds = np.array([(point.ap.low, point.ap.high) for point in told.points])
+    x = np.geomspace(images[0], 2 * images[-1], 50)
+    y = np.array([told.at(count) for count in x])
+    is_seen = x <= images[-1]
+    axes.plot(x[is_seen], y[is_seen], color=_BLUE, linewidth=1)
+    axes.plot(x[~is_seen], y[~is_seen], color=_ORANGE, linewidth=1.5, linestyle="--")
+    if not np.isnan(bounds).any():
+        reach = np.abs(bounds - values[:, np.newaxis]).T
+        axes.errorbar(images, values, yerr=reach, fmt="none", ecolor=_BLUE, capsize=4)
+    axes.plot(images, values, "o", color=_BLUE, markersize=7)
+    for point in told.points if len(told.points[0].by_seed) > 1 else ():
+        same = np.full(len(point.by_seed), point.images)
+        axes.scatter(same, point.by_seed, s=12, color=_GREY, zorder=3)
+    axes.set_xscale("log")
+    ticks = [*images, 2 * images[-1]]
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0, min(1.0, 1.2 * max(np.nanmax(bounds), np.nanmax(y), 0.1)))
     return figure
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from cvtk.analysis.drawings import (
     Drawing,
     shown_classes,
 )
+from cvtk.analysis.figures import learning_curve as draw_curve
 from cvtk.analysis.figures import svg
 from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
+from cvtk.analysis.learning_curve import LearningCurve
 from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.pages import METRICS, environment, error_rows, meaning
@@ -37,11 +40,29 @@ MOST_IMAGES = 10
 MOST_CONFUSIONS = 5
 
 
+@dataclass(frozen=True)
+class Trainings:
+    """What the report says where a model was trained more than once.
+
+    Attributes:
+        lead: A sentence at its head: whose predictions these are; empty where there is nothing to say.
+        sentences: What came of the trainings.
+        rows: A table: its header, and a row for each training; empty for none.
+        curve: The learning curve; None without one.
+    """
+
+    lead: str = ""
+    sentences: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    curve: LearningCurve | None = None
+
+
 def write_report(
     study: Study,
     drawings: Sequence[Drawing],
     file: Path,
     training: Path | None = None,
+    trainings: Trainings | None = None,
     *,
     force: bool = False,
 ) -> None:
@@ -52,24 +73,29 @@ def write_report(
         drawings: Its figures.
         file: The HTML file.
         training: The weights without their suffix; the tables of their training lie beside them.
+        trainings: What to say of several trainings, if there are any.
         force: Whether a file of that name may be replaced.
 
     Raises:
         FileError: The file exists and `force` was not said, or cannot be written.
     """
-    text = render(study, drawings, training)
+    text = render(study, drawings, training, trainings)
     with atomic_write(file, force=force) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def render(
-    study: Study, drawings: Sequence[Drawing], training: Path | None = None
+    study: Study,
+    drawings: Sequence[Drawing],
+    training: Path | None = None,
+    trainings: Trainings | None = None,
 ) -> str:
     """The report as HTML. Arguments as for `write_report`."""
     template = environment().get_template("report.html.j2")
     return template.render(
         file=study.matches.truth.file,
         shape="mask" if study.matches.kind == "segm" else "box",
+        lead=trainings.lead if trainings else "",
         summary=summary(study),
         warnings=warnings(study),
         method=method(study),
@@ -86,6 +112,8 @@ def render(
         counts=count_figures(study, drawings),
         classes_left_out=len(study.matches.truth.classes) - len(shown_classes(study)),
         training=training_figures(training),
+        trainings=trainings,
+        learning_curve=learning_curve_figure(trainings),
         likely_errors=len(likely_label_errors(study)),
     )
 
@@ -172,6 +200,15 @@ def count_figures(study: Study, drawings: Sequence[Drawing]) -> list[dict[str, A
         rows = [("objects", number), (AREA_UNIT, area)]
         drawn.append({"name": name, "svgs": svgs, "rows": rows})
     return drawn
+
+
+def learning_curve_figure(trainings: Trainings | None) -> Any:
+    """AP over the number of images; None where there is no such curve."""
+    from markupsafe import Markup
+
+    if trainings is None or trainings.curve is None:
+        return None
+    return Markup(svg(draw_curve(trainings.curve)))
 
 
 def training_figures(training: Path | None) -> list[dict[str, Any]]:

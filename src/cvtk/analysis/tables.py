@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,15 @@ def write_tables(study: Study, folder: Path, *, force: bool = False) -> None:
         ("objects.csv", objects_rows(study)),
     ):
         write_csv(folder / name, rows, force=force)
+
+
+def without_nan(value: Any) -> Any:
+    """Dictionaries and lists of numbers as JSON takes them: what is not defined is None."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def metrics_rows(study: Study) -> Iterator[Row]:

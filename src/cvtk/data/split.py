@@ -102,7 +102,7 @@ def split(
         chosen[names[k]].append(image)
     notes = _notes(ratios, part, group)
     if keys is None:
-        notes += _series_note([image.file_name for image in images])
+        notes += series_note([image.file_name for image in images])
     parts = _parts(dataset, chosen, bool(folds))
     return Split(parts, total, len(images) - total, notes)
 
@@ -146,7 +146,7 @@ def _notes(
     return notes
 
 
-def _series_note(names: list[str]) -> list[str]:
+def series_note(names: list[str]) -> list[str]:
     """A hint at series of images that their names tell of."""
     series = Counter(series_of(names).values())
     if not series:

@@ -12,7 +12,7 @@ from cvtk import data
 from cvtk.analysis.drawings import FOLDER as FIGURES
 from cvtk.analysis.drawings import draw, write_figures
 from cvtk.analysis.evaluation import Evaluation
-from cvtk.analysis.report import write_report
+from cvtk.analysis.report import Trainings, write_report
 from cvtk.analysis.review import FILE as REVIEW
 from cvtk.analysis.review import write_review
 from cvtk.analysis.study import Study, study
@@ -132,6 +132,7 @@ def write_analysis(
     predictions: Sequence[Mapping[str, Any]],
     folder: Path,
     thresholds: Thresholds | None = None,
+    trainings: Trainings | None = None,
     *,
     force: bool,
 ) -> Study | None:
@@ -143,6 +144,7 @@ def write_analysis(
         predictions: All of them, in COCO's results format.
         folder: Where to.
         thresholds: The scores to cut at that were chosen for the weights, if there are any.
+        trainings: What the report says of several trainings, if there are any.
         force: Whether files may be replaced.
 
     Returns:
@@ -155,7 +157,9 @@ def write_analysis(
         write_review(analysed, folder / REVIEW, force=force)
         drawings, classes = draw(analysed), analysed.matches.truth.class_order
         write_figures(drawings, classes, folder / FIGURES, force=force)
-        write_report(analysed, drawings, folder / REPORT, training, force=force)
+        write_report(
+            analysed, drawings, folder / REPORT, training, trainings, force=force
+        )
     except Exception as error:  # whatever it is: hours of training must not end in it
         reason = str(error) or type(error).__name__
         logger.warning(

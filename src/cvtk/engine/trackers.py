@@ -72,7 +72,8 @@ def tracker_named(options: TrainOptions) -> Iterator[None]:
         package = type(error).__module__.partition(".")[0]
         if package != options.log or stopped_by_user(error):
             raise
+        reason = one_line(error).rstrip(".")
         raise OptionError(
-            f"--log {options.log} cannot start: {one_line(error)}.",
+            f"--log {options.log} cannot start: {reason}.",
             "Mend that, or train without --log.",
         ) from error

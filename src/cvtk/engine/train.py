@@ -24,6 +24,7 @@ from cvtk.engine.processes import join_processes
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
+from cvtk.engine.thresholds import keep
 from cvtk.engine.trackers import tracker_named
 from cvtk.engine.training_data import TrainingData, prepare_data
 from cvtk.engine.weights import checked_loading, read_weights
@@ -44,6 +45,7 @@ def train(
     spec: ModelSpec,
     options: TrainOptions,
     sets: Mapping[str, Dataset] | None = None,
+    cuts: Thresholds | None = None,
 ) -> tuple[ModelSpec, Evaluation | None]:
     """Trains; leaves the weights, their configuration, the statistics and plots.
 
@@ -51,6 +53,7 @@ def train(
         spec: The architecture and its classes.
         options: The user's choices.
         sets: The data sets, where they are not to be read; see `prepare_data`.
+        cuts: The scores to cut at that the weights shall have; chosen on the validation set where left out.
 
     Returns:
         The trained model, and its statistics on the test set; None where there is no such set. With several
@@ -75,6 +78,8 @@ def train(
                 return spec, None
             write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
+        if cuts is not None:
+            keep(cuts, trained)
         tested, thresholds = judge(trained, data, options)
         processes = dist.get_world_size()
         write_card(
@@ -86,7 +91,7 @@ def train(
                 device,
                 processes,
                 started,
-                thresholds,
+                thresholds or cuts,
                 tested.study if tested is not None else None,
             )
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from cvtk.declare import Checked, Option
+from cvtk.options.repeats import _Repeats
 from cvtk.options.shared import PathLike, _Device, _Force, _Trust
 
 # What follows a training: the steps done, all steps, and the newest losses (after a step) or metrics (after a
@@ -27,7 +28,7 @@ class NewModel(Checked):
 
 
 @dataclass(frozen=True)
-class TrainOptions(_Trust, _Device, _Force):
+class TrainOptions(_Repeats, _Trust, _Device, _Force):
     """One training: its data, what it writes, and how it learns."""
 
     train: Annotated[PathLike, Option(help="COCO file to learn from")]
@@ -214,16 +215,6 @@ class TrainOptions(_Trust, _Device, _Force):
         bool,
         Option(kind="library", help="another name of `log='tensorboard'`"),
     ] = False
-    folds: Annotated[
-        int | None,
-        Option(
-            kind="library",
-            help="cross-validation: as many trainings, each tested on a part that it has not seen",
-            minimum=2,
-            maximum=100,
-            unset="one training",
-        ),
-    ] = None
     epochs: Annotated[
         int | None,
         Option(
@@ -265,9 +256,13 @@ class TrainOptions(_Trust, _Device, _Force):
             )
         if self.tensorboard and self.log not in (None, "tensorboard"):
             found.append(f"Log to tensorboard or to {self.log}, not to both.")
-        if self.folds and (self.test or self.print_config):
-            found.append("With folds, leave out --test and --print_config.")
-        return found
+        if self.is_repeated and self.print_config:
+            found.append(
+                "--print_config shows one training: leave out --folds, --seeds and --learning_curve."
+            )
+        if self.seeds and self.seed + self.seeds > 2**32:
+            found.append(f"--seed {self.seed} leaves no room for {self.seeds} seeds.")
+        return found + self.contradictions_of_repeats(self.test is not None)
 
     @property
     def output(self) -> Path:

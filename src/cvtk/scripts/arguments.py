@@ -9,9 +9,8 @@ from pathlib import Path
 from cvtk.declare import Declared
 from cvtk.options import COMMANDS, command_options
 
-WIDTH = 88
-# An option is a line of a table, which is not wrapped: the whole table must fit on the helper script's three screens.
-WIDTH_OF_AN_OPTION = {"helper": 120, "vanilla": 100}
+# An option is a line of a table, and all options must fit on the helper script's three screens.
+WIDTH = {"helper": 120, "vanilla": 100}
 INDENT = " " * 8
 TYPES = {int: "int", float: "float"}
 
@@ -61,7 +60,7 @@ def argument_call(declared: Declared, mode: str, parser: str) -> str:
     arguments = [*flags, *_value_arguments(declared, mode)]
     help_text = literal(help_of(declared, mode))
     one_line = f"({', '.join(arguments)}, help={help_text})"
-    if len(f"    {parser}.add_argument{one_line}") <= WIDTH_OF_AN_OPTION[mode]:
+    if len(f"    {parser}.add_argument{one_line}") <= WIDTH[mode]:
         return one_line
     return f"({', '.join(arguments)},\n{INDENT}help={help_text})"
 
@@ -111,7 +110,7 @@ def help_of(declared: Declared, mode: str) -> str:
 
 
 def named_arguments(names: Iterable[str], values: dict[str, str]) -> str:
-    """Named arguments of a call, as many on a line as fit.
+    """Named arguments of a call in the helper script, as many on a line as fit.
 
     Args:
         names: Of the arguments.
@@ -119,7 +118,7 @@ def named_arguments(names: Iterable[str], values: dict[str, str]) -> str:
     """
     text = ", ".join(f"{name}={values.get(name, f'args.{name}')}" for name in names)
     lines = textwrap.wrap(
-        text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT,
+        text, WIDTH["helper"], initial_indent=INDENT, subsequent_indent=INDENT,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Several trainings that belong together: the folds of a cross-validation, seeds, parts of the images."""
