@@ -84,6 +84,13 @@ def test_predictions_alone_need_the_annotations(evaluated, demo, tmp_path):
     assert run(*files, "--data", demo.train).exit_code == 0
 
 
+def test_an_evaluation_in_tiles(evaluated, demo):
+    stats = evaluated[1] / "test_stats.json"
+    told = f"{demo.train}, 4 images in tiles of 640 pixels"
+    stats.write_text(json.dumps({"computed_on": told}))
+    assert run(*evaluated).exit_code == 0
+
+
 def test_different_sets_are_not_compared(evaluated, demo):
     stats = evaluated[1] / "test_stats.json"
     stats.write_text(json.dumps({"computed_on": f"{demo.test}, 3 images"}))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.analysis.matching import Matches
+from cvtk.metrics.detections import areas_of_masks
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,12 @@ class Agreement:
 
 def areas(matches: Matches) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The areas of all objects (G,) and of all detections (N,), of masks or of boxes, in square pixels."""
-    true, found = matches.truth.objects, matches.found
-    if matches.kind == "bbox" or found.masks is None:
-        boxes = np.array([item.bbox for item in true], dtype=np.float64).reshape(-1, 4)
-        return boxes[:, 2] * boxes[:, 3], found.bbox[:, 2] * found.bbox[:, 3]
-    from pycocotools import mask as api
-
-    # One by one: of a list, pycocotools' `area` fails beyond 255 masks with NumPy 2.
-    return (
-        np.array([api.area(item.mask) for item in true], dtype=np.float64),
-        np.array([api.area(mask) for mask in found.masks], dtype=np.float64),
-    )
+    objects, found_area = matches.truth.objects, matches.found.areas(matches.kind)
+    masks = [true.mask for true in objects if true.mask is not None]
+    if matches.kind == "segm" and len(masks) == len(objects):
+        return areas_of_masks(masks), found_area
+    boxes = np.array([true.bbox for true in objects], dtype=np.float64).reshape(-1, 4)
+    return boxes[:, 2] * boxes[:, 3], found_area
 
 
 def per_image(matches: Matches, is_kept: NDArray[np.bool_]) -> dict[str, PerImage]:

@@ -71,7 +71,7 @@ def by_hotcoco(
     results = true.load_res(rows, segmentation=found.masks)
     if kind == "segm" and len(found):  # of their masks, not of the boxes
         ids = np.arange(1, len(found) + 1)
-        results.update_anns(ids=ids, area=_areas(found, kind))
+        results.update_anns(ids=ids, area=found.areas(kind))
     run: Any = hotcoco.COCOeval(true, results, kind)
     run.params.max_dets = list(limits)
     run.evaluate()
@@ -133,7 +133,7 @@ def _truth_document(truth: GroundTruth, kind: Kind) -> dict[str, Any]:
 
 def _found_annotations(found: Detections, kind: Kind) -> list[dict[str, Any]]:
     """The detections as pycocotools' `loadRes` makes them."""
-    areas = _areas(found, kind)
+    areas = found.areas(kind)
     annotations: list[dict[str, Any]] = []
     for index in range(len(found)):
         annotation = {
@@ -149,13 +149,3 @@ def _found_annotations(found: Detections, kind: Kind) -> list[dict[str, Any]]:
             annotation["segmentation"] = found.masks[index]
         annotations.append(annotation)
     return annotations
-
-
-def _areas(found: Detections, kind: Kind) -> NDArray[np.float64]:
-    """The area of each detection in square pixels: of its mask or, for boxes, of its box."""
-    if kind == "bbox" or not found.masks:
-        return found.bbox[:, 2] * found.bbox[:, 3]
-    from pycocotools import mask as api
-
-    # One by one: of a list, pycocotools' `area` fails beyond 255 masks with NumPy 2.
-    return np.array([api.area(mask) for mask in found.masks], dtype=np.float64)
