@@ -1,7 +1,7 @@
 """Time per image of trained weights in PyTorch and exported, on the CPU, and whether all find the same.
 
 cvtk export outputs/fruit.pth --to onnx             (and openvino, and torchscript: beside the weights)
-python benchmarks/export.py outputs/fruit.pth images/ --data test/segm.json
+OMP_NUM_THREADS=1 python benchmarks/export.py outputs/fruit.pth images/ --data test/segm.json
 
 Each round runs all of them on the same image, one after the other, so that what else the machine does meets all. Of
 the times, that of the processor hardly depends on it. The network alone is what differs; "with files" is from the file
@@ -24,7 +24,7 @@ from cvtk.data.sources import list_images
 from cvtk.engine.evaluate import evaluate
 from cvtk.engine.predictors import open_predictor
 from cvtk.engine.spec import make_spec
-from cvtk.exported.kinds import SUFFIXES
+from cvtk.exported.kinds import SUFFIXES, threads
 from cvtk.exported.pixels import fit
 from cvtk.options import EvaluateOptions
 from cvtk.tables import table
@@ -40,10 +40,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--data", type=Path, help="annotated set, to compare on")
     parser.add_argument("--trust_weights", action="store_true")
-    parser.add_argument("--cores", type=int, default=1, help="that all may use")
     args = parser.parse_args()
-    # Before the libraries are loaded, which make as many threads as there are cores for them.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-args.cores :])
     images = list_images(args.images)
     files = {kind: args.weights.with_suffix(end) for kind, end in SUFFIXES.items()}
     there = {"PyTorch": args.weights, **{k: f for k, f in files.items() if f.exists()}}
@@ -53,7 +50,7 @@ def main():
     }
     print(f"{args.weights}, {len(images)} images, {args.rounds} rounds")
     print(
-        f"{os.cpu_count()} processor cores, {os.getloadavg()[0]:.1f} programs running"
+        f"{threads()} threads each, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     show_times(models, images, args.rounds)
     if args.data:
@@ -128,7 +125,7 @@ def openvino_rounded(model, pictures):
         return {}
     import openvino
 
-    settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads()}
     rounded = openvino.Core().compile_model(model.spec.weights, "CPU", settings)
     score = np.array(SCORE, dtype=np.float32)
 

@@ -5,8 +5,8 @@
     python benchmarks/zoo.py --params           # counts parameters; writes src/cvtk/zoo/params.json
 
 Each model is built from scratch, trained for one epoch on four made-up images at 128 pixels, on the CPU, and
-predicts two more, in a process of its own with a time limit. The operators are those that are installed:
-without compiled mmcv, those of cvtk.
+predicts two more, in a process of its own with a time limit. Then it is exported as ONNX, which compares what the file
+finds with what the weights find. The operators are those that are installed: without compiled mmcv, those of cvtk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ HEADER = """# Which architectures train
 
 Made by `make zoo` (`benchmarks/zoo.py`), not by hand: of each family of instance segmentation models in
 MMDetection's index, the lightest entry is built from scratch, trained for one epoch on four made-up images
-({size} pixels), and predicts two more, on the CPU.
+({size} pixels), and predicts two more, on the CPU. Then it is exported as ONNX, and must find the same
+([how that is compared](export-table.md)).
 
 {versions}
 
@@ -92,6 +93,8 @@ def try_one(name: str, size: int) -> dict:
         found = sum(
             len(result) for result in model.predict(images, score=0.0, device="cpu")
         )
+        predicted = time.perf_counter()
+        exported = export_one(model)
         stats = Path(folder) / "out" / "model.train_stats.train.txt"
         header, *rows = [line.split("\t") for line in stats.read_text().splitlines()]
         loss = float(rows[-1][header.index("loss")])
@@ -102,8 +105,21 @@ def try_one(name: str, size: int) -> dict:
         "loss": loss,
         "found": found,
         "train_s": trained - start,
-        "predict_s": time.perf_counter() - trained,
+        "predict_s": predicted - trained,
+        "exported": exported,
     }
+
+
+def export_one(model) -> str:
+    """Whether a trained model can be exported: "yes", or "no" with the reason."""
+    from cvtk.errors import CvtkError, one_line
+
+    try:
+        model.export("onnx")
+    except CvtkError as error:
+        reason = one_line(error).partition(" cannot be exported: ")[2]
+        return f"no: {reason.partition(' See docs/')[0] or one_line(error)}"
+    return "yes"
 
 
 def _child(name: str, size: int, pipe: Connection) -> None:
@@ -176,16 +192,17 @@ def write_table(rows: list[tuple], size: int) -> None:
     lines = [
         f"{works} of {len(rows)} tried work; not tried yet: {', '.join(waiting) or 'none'}.",
         "",
-        "| family | folder | tried | loss | works |",
-        "|---|---|---|---|---|",
+        "| family | folder | tried | loss | works | exported |",
+        "|---|---|---|---|---|---|",
     ]
     for entry, result in rows:
         loss = "" if "error" in result else f"{result['loss']:.2f}"
         outcome = " ".join(["yes.", *result.get("notes", [])]).rstrip(".")
         if "error" in result:
             outcome = "no: " + result["error"].replace("|", "/")
+        exported = result.get("exported", "").replace("|", "/")
         lines.append(
-            f"| {entry.family} | {entry.config.parent.name} | `{entry.name}` | {loss} | {outcome} |"
+            f"| {entry.family} | {entry.config.parent.name} | `{entry.name}` | {loss} | {outcome} | {exported} |"
         )
     beside = TABLE.with_suffix(".tmp")
     beside.write_text(

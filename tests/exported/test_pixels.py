@@ -84,6 +84,25 @@ def test_a_mask_of_the_image():
     assert mask[:, :5].all() and not mask[:, 5:].any()
 
 
+@pytest.mark.parametrize("size", [(333, 251), (40, 61), (9, 7)], ids=str)
+@pytest.mark.parametrize("box", [(0, 0, 1, 1), (20, 30, 32, 40), (63, 0, 64, 64)])
+def test_only_what_is_near_the_object_is_scaled(size, box):
+    """The mask is the one that scaling the whole plane gives, wherever the object is."""
+    values = np.full((64, 64), -3, dtype=np.float32)
+    left, top, right, bottom = box
+    noise = np.random.default_rng(0).normal(size=(bottom - top, right - left))
+    values[top:bottom, left:right] = noise
+    part = (50.3, 61.7)
+    mask = mask_of_image(
+        values,
+        MaskForm("input", threshold=0.0),
+        scale=(part[0] / size[0], part[1] / size[1]),
+        size=size,
+    )
+    whole = np.asarray(scaled(values, size, (0, 0, *part))) > 0
+    assert (mask != whole).sum() <= 1, "but for rounding"
+
+
 BOXES = {
     "inside": [10.3, 5.5, 40.2, 30.9],
     "at the corner": [0, 0, 20, 9],

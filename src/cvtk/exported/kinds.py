@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -43,6 +44,19 @@ class ExportedFile(ABC):
             `boxes` (N, 4) float32: left, top, right, bottom in pixels of the picture; `scores` (N,) float32;
             `labels` (N,) int64; from a segmenter `masks` (N, h, w) float32, as `Description.masks` says.
         """
+
+
+def threads() -> int:
+    """How many threads to compute in: the cores that this process may use, or fewer by `OMP_NUM_THREADS`.
+
+    PyTorch does so by itself. Others start one for each core there is, which get in each other's way where a
+    container or a batch system lets a process use fewer.
+    """
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        cores = len(os.sched_getaffinity(0))
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
 
 
 def is_exported(file: Path) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cvtk.errors import InstallError, ModelError, OptionError, one_line
 from cvtk.exported.description import KEY, read_description
-from cvtk.exported.kinds import Arrays, ExportedFile
+from cvtk.exported.kinds import Arrays, ExportedFile, threads
 
 
 class OnnxFile(ExportedFile):
@@ -29,6 +29,7 @@ class OnnxFile(ExportedFile):
     def __init__(self, file: Path, device: str = "auto") -> None:
         runtime = _onnxruntime(file)
         options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads()
         options.log_severity_level = 3  # errors; warnings are of no use to who predicts
         providers = _providers(runtime, device)
         try:

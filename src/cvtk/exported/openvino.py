@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cvtk.errors import FileError, InstallError, ModelError, OptionError, one_line
 from cvtk.exported.description import KEY, read_description
-from cvtk.exported.kinds import Arrays, ExportedFile
+from cvtk.exported.kinds import Arrays, ExportedFile, threads
 from cvtk.io import is_file
 
 # By itself OpenVINO rounds to bfloat16 on processors that have it, and so finds slightly other objects.
@@ -58,7 +58,8 @@ class OpenvinoFile(ExportedFile):
     def _compiled(self) -> Any:
         """The model for this processor, made as it is first run: it takes seconds."""
         try:
-            return self._runtime.Core().compile_model(self._model, "CPU", SETTINGS)
+            settings = {**SETTINGS, "INFERENCE_NUM_THREADS": threads()}
+            return self._runtime.Core().compile_model(self._model, "CPU", settings)
         except Exception as error:
             raise self._broken(error) from None
 

@@ -110,15 +110,61 @@ def mask_of_image(
         (H, W), True inside.
     """
     if form.covers == "image":
-        return np.asarray(scaled(values, size)) > form.threshold
+        height, width = values.shape
+        return _above(values, form.threshold, size, (width, height))
     rows, columns = (side * form.stride for side in values.shape)
     picture = np.asarray(scaled(values, (columns, rows)))
     across, down = scale
     if form.rounded_up:
         across = columns / math.ceil(columns / across)
         down = rows / math.ceil(rows / down)
-    part = (0, 0, size[0] * across, size[1] * down)
-    return np.asarray(scaled(picture, size, part)) > form.threshold
+    part = size[0] * across, size[1] * down
+    return _above(picture, form.threshold, size, part)
+
+
+def _above(
+    values: NDArray[np.float32],
+    threshold: float,
+    size: Size,
+    part: tuple[float, float],
+) -> NDArray[np.bool_]:
+    """Where a plane is above a threshold once it is scaled.
+
+    Between values that are not above it none is, so only what is near others is scaled: most objects are small.
+
+    Args:
+        values: (h, w).
+        threshold: Above which a pixel is inside.
+        size: Width and height of the result.
+        part: Width and height of the upper left part of the plane that is scaled.
+
+    Returns:
+        (H, W), True inside.
+    """
+    mask = np.zeros(size[::-1], dtype=np.bool_)
+    inside = values > threshold
+    rows, columns = (
+        np.flatnonzero(inside.any(axis=1)),
+        np.flatnonzero(inside.any(axis=0)),
+    )
+    if not len(rows):
+        return mask
+    across, down = part[0] / size[0], part[1] / size[1]
+    left, right = _reached(columns, across, size[0])
+    top, bottom = _reached(rows, down, size[1])
+    if right <= left or bottom <= top:
+        return mask
+    window = (left * across, top * down, right * across, bottom * down)
+    found = scaled(values, (right - left, bottom - top), window)
+    mask[top:bottom, left:right] = np.asarray(found) > threshold
+    return mask
+
+
+def _reached(places: NDArray[np.intp], scale: float, length: int) -> tuple[int, int]:
+    """The first pixel of a scaled row that pixels at some places have a share in, and the one behind the last."""
+    first = math.floor((places[0] - 0.5) / scale) - 1
+    last = math.ceil((places[-1] + 1.5) / scale) + 1
+    return max(first, 0), min(last, length)
 
 
 def mask_of_box(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -46,15 +47,23 @@ Score = Annotated[
 ]
 
 
-def make_app(service: Service) -> FastAPI:
+def make_app(service: Service, ready: Callable[[], None]) -> FastAPI:
     """The application of a service.
 
     Args:
         service: The model, and its options.
+        ready: Called once it is about to answer, and Ctrl+C ends it in order.
     """
     about = service.about()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        ready()
+        yield
+
     app = FastAPIOffline(
         redoc_url=None,
+        lifespan=lifespan,
         title=f"{about['model']}, served by cvtk",
         description=f"Finds {', '.join(part['name'] for part in about['classes'])} in images. `/` is a page to try it.",
         version=__version__,

@@ -45,14 +45,17 @@ def serve(options: ServeOptions) -> None:
     with _listen(options.host, options.port) as listening:
         spec = make_spec(weights, None, None, options.trust_weights)
         service = Service(open_predictor(spec, options.device), options)
+
+        def ready() -> None:
+            logger.info(f"{weights}: {address_of(listening)} (Ctrl+C ends it)")
+
         config = uvicorn.Config(
-            make_app(service),
+            make_app(service, ready),
             log_config=None,
             access_log=False,
             limit_concurrency=MOST_REQUESTS,
             timeout_graceful_shutdown=PATIENCE,
         )
-        logger.info(f"{weights}: {address_of(listening)} (Ctrl+C ends it)")
         with contextlib.suppress(
             KeyboardInterrupt
         ):  # uvicorn has ended by it, and tells
