@@ -37,6 +37,7 @@ SLOW = (
     "engine/test_configure.py",
     "engine/test_downloads.py",
     "engine/export/test_stand_ins.py",
+    "engine/repeats/test_evaluate.py",
     "engine/test_evaluate.py",
     "engine/test_inference.py",
     "engine/test_start.py",

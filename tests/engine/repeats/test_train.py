@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import pytest
@@ -85,25 +84,3 @@ def test_a_second_start_replaces_nothing_and_mixes_nothing(train):
         DataError, match=r"other images in its train set than fold 1 of 3"
     ):
         train(folds=3, resume=True)
-
-
-def test_seeds_and_parts_of_the_images(train, demo):
-    out = train.out
-    name = {"output_weights": out / "b.pth", "test": demo.test}
-    model, stats = train(seeds=2, learning_curve=True, **name)
-    assert model.weights == out / "b.pth"
-    aps = []
-    for run in ("b", "b.seed1"):
-        told = json.loads((out / f"{run}.test_stats.json").read_text())
-        aps.append(told["stats"]["AP@[0.50:0.95|all|100]"])
-    spread = stats["seeds"]["stats"]["AP"]
-    assert spread["values"] == pytest.approx(aps)
-    assert spread["mean"]["value"] == pytest.approx(sum(aps) / 2)
-    with (out / "b.learning_curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["images"]) for row in rows] == [1, 2, 4, 8]
-    assert (out / "b.learning_curve.png").stat().st_size > 1000
-    with (out / "b.seeds.csv").open() as file:
-        assert next(csv.DictReader(file))["metric"] == "AP"
-    assert "Several trainings" in (out / "b" / "report.html").read_text()
-    assert stats == json.loads((out / "b.test_stats.json").read_text())

@@ -131,10 +131,22 @@ def make_plan(spec: ModelSpec, options: TrainOptions) -> Plan:
                 runs.append(Run(title, fold, own, sets))
             repeats.append(Repeat(name, share, seed, runs))
     for run in (run for repeat in repeats for run in repeat.runs):
-        checks.require_trainable(run.sets["train"], spec.classes, spec.task, train=True)
+        _require_trainable(run, spec)
     sets = {"train": dataset, **({} if valid is None else {"valid": valid})}
     final = Run("the final model", None, single(options), sets)
     return Plan(repeats, tested, dataset, valid, final)
+
+
+def _require_trainable(run: Run, spec: ModelSpec) -> None:
+    """Checks that there is something to learn in the part of the images that a training gets."""
+    part = run.sets["train"]
+    try:
+        checks.require_trainable(part, spec.classes, spec.task, train=True)
+    except DataError as error:
+        raise DataError(
+            f"{run.title}, {len(part.images)} to learn from: {error.message}",
+            "These are too few images to be parted so.",
+        ) from None
 
 
 def _groups(dataset: data.Dataset, options: TrainOptions) -> dict[Id, str]:

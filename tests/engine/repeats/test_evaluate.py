@@ -1,0 +1,130 @@
+"""Several trainings as one result: from files as trainings leave them, so that the numbers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+
+import pytest
+
+pytest.importorskip("mmdet", reason="needs MMDetection")
+
+from cvtk.data import read
+from cvtk.data.coco import to_dict
+from cvtk.engine.evaluate import statistics_of, write_statistics
+from cvtk.engine.repeats.done import stats_file
+from cvtk.engine.repeats.plan import make_plan
+from cvtk.engine.repeats.train import train_repeatedly
+from cvtk.errors import DataError
+from cvtk.metrics import evaluate
+
+AP = "AP@[0.50:0.95|all|100]"
+
+
+def found_by(run):
+    """Predictions of objects as they are labelled, of which more are found the more images it learned from."""
+    rng = random.Random(run.title)
+    found = []
+    for item in to_dict(run.sets["test"])["annotations"]:
+        score = rng.random()
+        if item.get("iscrowd") or score > 0.3 + len(run.sets["train"].images) / 20:
+            continue
+        kept = {key: item[key] for key in ("image_id", "category_id", "bbox")}
+        found.append({**kept, "score": score, "id": len(found) + 1})
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(spec, many, tmp_path_factory):
+    """12 trainings that are done: their options, their predictions, and what came of all of them."""
+    from cvtk.options import TrainOptions
+
+    options = TrainOptions(
+        many.train,
+        output_weights=tmp_path_factory.mktemp("out") / "a.pth",
+        device="cpu",
+        folds=2,
+        seeds=2,
+        learning_curve=True,
+        resume=True,
+    )
+    plan = make_plan(spec, options)
+    found = {}
+    for run in plan.runs:
+        run.options.workspace.mkdir()
+        run.weights.touch()
+        tested, key = run.sets["test"], run.weights.name.partition(".fold")[0]
+        own = found_by(run)
+        found.setdefault(key, []).extend(own)
+        write_statistics(
+            statistics_of(tested, own, "det"),
+            own,
+            run.options.workspace,
+            stats_file(run.weights),
+            force=False,
+        )
+    model, stats = train_repeatedly(spec, options)
+    assert model is spec, "none of the models has learned from all images"
+    return options, found, stats
+
+
+def test_the_folds_together_are_one_evaluation(done, many):
+    options, found, stats = done
+    expected = evaluate(many.train, found["a"], "bbox").stats
+    assert stats["stats"] == pytest.approx(expected)
+    folder = options.output.parent / "a.folds"
+    assert stats == json.loads((folder / "test_stats.json").read_text())
+    pooled = json.loads((folder / "test_outputs.coco.json").read_text())
+    assert [item["id"] for item in pooled] == list(range(1, len(found["a"]) + 1))
+    assert [fold["images"] for fold in stats["folds"]] == [8, 8]
+
+
+def test_the_seeds_are_evaluations_of_their_own(done, many):
+    options, found, stats = done
+    aps = [
+        evaluate(many.train, found[key], "bbox").stats[AP] for key in ("a", "a.seed1")
+    ]
+    told = stats["seeds"]["stats"]["AP"]
+    assert told["values"] == pytest.approx(aps)
+    assert told["mean"]["value"] == pytest.approx(sum(aps) / 2)
+    assert told["deviation"] == pytest.approx(abs(aps[0] - aps[1]) / 2**0.5)
+    with options.output.with_name("a.seeds.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert float(row["seed 1"]) == pytest.approx(aps[1], abs=1e-6)
+
+
+def test_the_points_of_the_curve_are_means_over_the_seeds(done, many):
+    options, found, stats = done
+    points = stats["learning_curve"]
+    assert [point["images"] for point in points] == [2, 4, 8, 16]
+    for point, part in zip(points, ("a.25percent", "a.50percent", "a"), strict=False):
+        aps = [
+            evaluate(many.train, found[key], "bbox").stats[AP]
+            for key in (part, f"{part}.seed1")
+        ]
+        assert point["AP"] == pytest.approx(sum(aps) / 2)
+    assert options.output.with_name("a.learning_curve.png").stat().st_size > 1000
+
+
+def test_it_is_said_in_the_report_and_in_the_note(done):
+    options, _, stats = done
+    report = (options.output.parent / "a.folds" / "report.html").read_text()
+    assert "by the one of 2 models that had not learned from it" in report
+    for text in ("AP of the 2 folds is", "AP of 2 seeds is", "line through 3 points"):
+        assert text in report and text in stats["note"]
+
+
+def test_parts_with_nothing_to_learn_are_refused_before_anything_is_trained(
+    spec, demo, chosen
+):
+    # Of four images one is empty, and may be the quarter.
+    for seed in range(9):
+        options = chosen(test=demo.test, learning_curve=True, seed=seed, valid=None)
+        try:
+            parts = make_plan(spec, options).runs
+        except DataError as error:
+            assert "25% of the images, 1 to learn from" in str(error)
+            return
+        assert all(read(demo.train) and run.sets["train"].annotations for run in parts)
+    pytest.fail("no seed chose the empty image")
