@@ -50,7 +50,7 @@ def command(
     """Compare two models on the same images: is one better, and how sure is that?
 
     FIRST and SECOND are folders that evaluate or a training wrote, or weights (.pth) or exported models
-    (.onnx) together with --data.
+    together with --data.
     """
     from cvtk.data.csv_files import write_csv
     from cvtk.engine.compare import compare

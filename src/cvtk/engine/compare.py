@@ -12,6 +12,7 @@ from cvtk.data import Dataset, read
 from cvtk.data.grouping import group_keys
 from cvtk.engine.evaluated import Evaluated, read_evaluated
 from cvtk.errors import DataError, OptionError
+from cvtk.exported.kinds import is_exported
 from cvtk.log import show_messages
 from cvtk.metrics.detections import Kind
 from cvtk.options import PathLike
@@ -31,7 +32,7 @@ def compare(
 
     Args:
         first: A folder that `evaluate` or a training wrote, predictions in COCO's results format (`.json`), or
-            weights (`.pth`), or an exported model (`.onnx`).
+            weights (`.pth`), or an exported model.
         second: The same of the other model.
         data: The annotated set, a COCO file; what both were evaluated on where left out. Weights are evaluated
             on it; without it, the predictions that their training made for its test set are taken.
@@ -54,7 +55,8 @@ def compare(
         )
     found: list[Evaluated] = []
     for name in (first, second):
-        if data is not None and Path(name).suffix in (".pth", ".onnx"):
+        is_model = Path(name).suffix == ".pth" or is_exported(Path(name))
+        if data is not None and is_model:
             found.append(_evaluate(Path(name), Path(data), device))
         else:
             found.append(read_evaluated(Path(name)))

@@ -146,6 +146,8 @@ def test_the_metrics_are_the_same(exported, demo, kind):
     found = cvtk.create_model(exported / FILES[kind]).evaluate(demo.test)
     for part in ("stats", "bbox_stats"):
         assert found[part] == pytest.approx(expected[part], abs=0.001)
+    told = cvtk.compare(exported / "fruit.pth", exported / FILES[kind], demo.train)
+    assert "cannot be told apart on these 4 images" in told.sentence
 
 
 def test_large_images_in_tiles(exported, demo):
