@@ -52,7 +52,7 @@ def measure(folder):
 
     def done(step):
         seconds = time.perf_counter() - start
-        steps.append((step, seconds, evaluation.peak_memory()))
+        steps.append((step, seconds, time.process_time(), evaluation.peak_memory()))
 
     import torch  # noqa: F401  as where a network predicts
 
@@ -102,8 +102,9 @@ def report(folder, images):
     print(
         f"{images} images, {images * OBJECTS} objects, {images * PREDICTIONS} predictions"
     )
-    rows = [(step, f"{s:.0f}", f"{mb:.0f}") for step, s, mb in steps]
-    print(table(rows, ("step", "seconds so far", "MB at most"), right=(1, 2)))
+    rows = [(step, *(f"{value:.0f}" for value in values)) for step, *values in steps]
+    header = ("step", "seconds so far", "of a core", "MB at most")
+    print(table(rows, header, right=(1, 2, 3)))
     print(f"To keep: {SECONDS} seconds and {MEGABYTES} MB")
 
 

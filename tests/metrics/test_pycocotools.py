@@ -160,6 +160,10 @@ def test_it_makes_no_difference_which_library_computes(kind, data, limits):
     np.testing.assert_array_equal(quick.precision, slow.precision)
     np.testing.assert_array_equal(quick.recall, slow.recall)
     np.testing.assert_array_equal(quick.scores, slow.scores)
+    by_class = by_hotcoco(truth, found, kind, limits, most=1)
+    np.testing.assert_array_equal(by_class.precision, slow.precision)
+    np.testing.assert_array_equal(by_class.recall, slow.recall)
+    np.testing.assert_array_equal(by_class.scores, slow.scores)
 
 
 @pytest.mark.parametrize("kind", ["segm", "bbox"])

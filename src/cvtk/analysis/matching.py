@@ -184,14 +184,7 @@ def _best_first(
     rank[by_group] = np.arange(len(order)) - np.repeat(first, counts)
     counts_in = np.flatnonzero(rank < limit)
     best = order[counts_in]
-    chosen = Detections(
-        image=found.image[best],
-        category=found.category[best],
-        bbox=found.bbox[best],
-        score=found.score[best],
-        masks=None if found.masks is None else [found.masks[i] for i in best],
-    )
-    return chosen, best + 1, rank[counts_in]
+    return found.take(best), best + 1, rank[counts_in]
 
 
 def _overlaps(

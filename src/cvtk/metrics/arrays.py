@@ -22,6 +22,9 @@ from cvtk.metrics.truth import GroundTruth
 SIZES = ("all", "small", "medium", "large")
 """COCO's ranges of an object's area: all, below 32 x 32 pixels, up to 96 x 96, and above."""
 
+MOST_AT_ONCE = 250_000
+"""Detections; hotcoco needs about a kilobyte for each."""
+
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0, 1, 101)
 
@@ -60,9 +63,57 @@ def compute(
 
 
 def by_hotcoco(
-    truth: GroundTruth, found: Detections, kind: Kind, limits: tuple[int, ...]
+    truth: GroundTruth,
+    found: Detections,
+    kind: Kind,
+    limits: tuple[int, ...],
+    most: int = MOST_AT_ONCE,
 ) -> Arrays:
-    """The arrays with hotcoco's arithmetic. Arguments as for `compute`."""
+    """The arrays with hotcoco's arithmetic, some classes at a time where there are many detections.
+
+    Args:
+        truth: As for `compute`.
+        found: The same.
+        kind: The same.
+        limits: The same.
+        most: How many detections at once, unless one class has more.
+    """
+    groups = _groups(found, len(truth.classes), most)
+    if len(groups) == 1:
+        return _by_hotcoco(truth, found, kind, limits)
+    parts = []
+    for group in groups:
+        of_group = found.take(np.flatnonzero(np.isin(found.category, group)))
+        parts.append(_by_hotcoco(truth, of_group, kind, limits, group))
+    return Arrays(
+        np.concatenate([part.precision for part in parts], axis=2),
+        np.concatenate([part.recall for part in parts], axis=1),
+        np.concatenate([part.scores for part in parts], axis=2),
+    )
+
+
+def _groups(found: Detections, classes: int, most: int) -> list[list[int]]:
+    """The numbers of all classes in order, in groups that have so many detections together."""
+    groups: list[list[int]] = [[]]
+    total = 0
+    counts = np.bincount(found.category, minlength=classes + 1)[1:]
+    for number, count in enumerate(counts.tolist(), 1):
+        if groups[-1] and total + count > most:
+            groups.append([])
+            total = 0
+        groups[-1].append(number)
+        total += count
+    return groups
+
+
+def _by_hotcoco(
+    truth: GroundTruth,
+    found: Detections,
+    kind: Kind,
+    limits: tuple[int, ...],
+    classes: list[int] | None = None,
+) -> Arrays:
+    """The arrays of some classes; of all where none are named."""
     import hotcoco
 
     true: Any = hotcoco.COCO(_truth_document(truth, kind))
@@ -74,6 +125,8 @@ def by_hotcoco(
         results.update_anns(ids=ids, area=found.areas(kind))
     run: Any = hotcoco.COCOeval(true, results, kind)
     run.params.max_dets = list(limits)
+    if classes is not None:
+        run.params.cat_ids = classes
     run.evaluate()
     run.accumulate()
     return _arrays(run.eval)

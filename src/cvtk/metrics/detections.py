@@ -46,6 +46,16 @@ class Detections:
         """Whether masks were found, or nothing at all."""
         return self.masks is not None or not len(self)
 
+    def take(self, chosen: NDArray[np.int64]) -> Detections:
+        """The detections at some indices, in that order."""
+        return Detections(
+            image=self.image[chosen],
+            category=self.category[chosen],
+            bbox=self.bbox[chosen],
+            score=self.score[chosen],
+            masks=None if self.masks is None else [self.masks[i] for i in chosen],
+        )
+
     def areas(self, kind: Kind) -> NDArray[np.float64]:
         """(N,) the area of each detection in square pixels: of its mask or, for boxes, of its box."""
         if kind == "bbox" or not self.masks:
