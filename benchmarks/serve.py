@@ -25,6 +25,9 @@ import requests
 from cvtk.data.sources import list_images
 from cvtk.tables import table
 
+# However busy the machine is: it is not the limit of time that is tried here.
+PATIENT = ["--timeout", "3600"]
+
 
 def main():
     parser = argparse.ArgumentParser(description="Many requests at once.")
@@ -60,7 +63,7 @@ def start(model):
     """The process of a service, and its address."""
     code = "from cvtk.cli import main; main(prog_name='cvtk')"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", str(model), "--port", "0"],
+        [sys.executable, "-c", code, "serve", str(model), "--port", "0", *PATIENT],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -77,7 +80,7 @@ def ask(address, image):
     try:
         with image.open("rb") as file:
             answer = requests.post(
-                f"{address}predict?score=0.05", files={"image": file}, timeout=300
+                f"{address}predict?score=0.2", files={"image": file}, timeout=300
             )
         answer.raise_for_status()
     except (OSError, requests.RequestException) as error:
