@@ -3,7 +3,8 @@
 Discs and squares are drawn such that none crosses a line of a grid of 500 pixels. So the scene can be cut along that
 grid without cutting an object (`pieces`): what the network finds there is what it can find at best. The same network,
 trained here on pictures of 500 pixels unless --weights names one that was trained so, then sees the scene in tiles that
-overlap and cut hundreds of objects: by cvtk (`tiles`), and by sahi, if it is installed, with its own merging.
+overlap and cut hundreds of objects: by cvtk (`tiles`), and by sahi, if it is installed, with its own merging. `whole` is
+without tiles, which finds next to nothing, for the memory that it takes.
 
 Each way runs in a process of its own, so that its peak memory (maximum resident set) is told apart; the time is that of
 the prediction alone, from the file to the masks. The scene is 192 MB of pixels. "Doubled" are predictions beyond the
@@ -183,7 +184,14 @@ def by_sahi(weights: Path, image: Path) -> list[dict]:
     return items
 
 
-WAYS = {"pieces": by_pieces, "tiles": by_tiles, "sahi": by_sahi}
+def whole(weights: Path, image: Path) -> list[dict]:
+    """What cvtk finds without tiles: next to nothing, for the objects are too small then. It shows the memory."""
+    predictor = Predictor(open_weights(weights), "cpu")
+    [result] = predictor.predict([ImageSource(image, image.name, 1)], 1, 0.0)
+    return result.to_coco(1)
+
+
+WAYS = {"pieces": by_pieces, "tiles": by_tiles, "whole": whole, "sahi": by_sahi}
 
 
 def run(way: str, weights: Path, image: Path, out: Path) -> None:
@@ -248,7 +256,7 @@ def main() -> None:
         "--weights", type=Path, help="of an earlier run; trained if left out"
     )
     parser.add_argument("--start", default="none", help="weights to train from")
-    parser.add_argument("--epoch", type=int, default=48, help="of the training")
+    parser.add_argument("--epoch", type=int, default=16, help="of the training")
     parser.add_argument(
         "--size", type=int, default=8000, help="pixels, in steps of 500"
     )
@@ -277,7 +285,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     cut = crossing(annotations, args.size)
     print(f"{len(annotations)} objects, of which {cut} are cut by an edge of a tile\n")
     rows = []
-    for way in ["pieces", "tiles", *(["sahi"] if args.sahi else [])]:
+    for way in ["pieces", "tiles", "whole", *(["sahi"] if args.sahi else [])]:
         out = folder / f"{way}.json"
         arguments = [way, str(weights), str(folder / "scene" / "scene_1.png"), str(out)]
         subprocess.run([sys.executable, __file__, "--run", *arguments], check=True)

@@ -71,6 +71,9 @@ RANGES = {
     (TrainOptions, "seeds"): (1, 2, 100, 101),
     (TrainOptions, "epochs"): (0, 1, 100_000, 100_001),
     (EvaluateOptions, "tile"): (31, 32, 100_000, 100_001),
+    (TrainOptions, "page"): (0, 1, 1_000_000, 1_000_001),
+    (PredictOptions, "page"): (0, 1, 1_000_000, 1_000_001),
+    (InferenceOptions, "page"): (0, 1, 1_000_000, 1_000_001),
     (EvaluateOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
     (PredictOptions, "tile"): (31, 32, 100_000, 100_001),
     (PredictOptions, "overlap"): (-0.01, 0.0, 0.9, 0.91),
@@ -225,7 +228,7 @@ def test_all_wrong_values_are_told_at_once_each_with_its_remedy():
         [
             "--epoch cannot be 0. Use a whole number from 1 to 100000.",
             "--lr cannot be 'nan'. Use a number from 1e-12 to 1000.",
-            "--device cannot be 'tpu'. Use auto, cpu, cuda or cuda:0.",
+            "--device cannot be 'tpu'. Use auto, cpu, cuda, cuda:0 or mps.",
             "warmup cannot be -1. Use a whole number from 0 to 10000000.",
             "--set cannot be ['=5']. Use KEY=VALUE, such as optim_wrapper.optimizer.lr=0.01.",
             "metric cannot be 'f'. Use 'coco' or 'voc'.",

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
+
+if sys.platform == "darwin":
+    # Operators that PyTorch lacks for Apple's GPU run on the CPU. It looks only when it is loaded.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 __version__ = "0.2.0"
 

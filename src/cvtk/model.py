@@ -145,7 +145,7 @@ class Model:
         """
         from cvtk.engine.evaluate import evaluate
 
-        return evaluate(self._predictor(options.device), options)
+        return evaluate(self._predictor(options.device, options.tta), options)
 
     @takes(PredictOptions)
     def predict(self, options: PredictOptions) -> Iterator[Result]:
@@ -161,9 +161,10 @@ class Model:
         from cvtk.data.sources import find_inputs, frames_of
         from cvtk.data.videos import Video
 
-        inputs = find_inputs(options.data)
+        predictor = self._predictor(options.device, options.tta)
+        reading = predictor.reading.with_choices(options.page, options.channels)
+        inputs = find_inputs(options.data, reading)
         images = frames_of(inputs) if isinstance(inputs, Video) else inputs
-        predictor = self._predictor(options.device)
         results = predictor.predict(
             images, options.batch_size, options.score, predictor.tiling(options)
         )
@@ -184,7 +185,7 @@ class Model:
         """
         from cvtk.engine.inference import predict_to_files
 
-        return predict_to_files(self._predictor(options.device), options)
+        return predict_to_files(self._predictor(options.device, options.tta), options)
 
     @takes(NextOptions)
     def choose_next(self, options: NextOptions) -> list[NextImage]:
@@ -221,9 +222,10 @@ class Model:
 
         return export(self.spec, options)
 
-    def _predictor(self, device: str) -> AnyPredictor:
+    def _predictor(self, device: str, tta: bool = False) -> AnyPredictor:
         from cvtk.engine.predictors import open_predictor
 
         if device not in self._predictors:
             self._predictors[device] = open_predictor(self.spec, device)
-        return self._predictors[device]
+        predictor = self._predictors[device]
+        return predictor.augmented() if tta else predictor

@@ -15,6 +15,7 @@ from PIL import Image
 from cvtk.data.crops import CutOuts
 from cvtk.data.images import read_image, write_image
 from cvtk.data.predictions import Found, categories_of, write_predictions
+from cvtk.data.reading import USUAL, Reading
 from cvtk.errors import CvtkError, FileError
 from cvtk.io import CocoRLE, decode_mask
 from cvtk.log import for_console
@@ -42,6 +43,7 @@ class Result:
             name of its file where left out.
         pixels: (H, W, 3) uint8 in RGB, of an image that is no file, such as an array or a frame of a video.
         seconds: When a frame is shown, from the beginning of its video.
+        reading: How the file was read.
 
     Raises:
         ValueError: The parts do not fit together.
@@ -59,6 +61,7 @@ class Result:
     name: str = ""
     pixels: NDArray[np.uint8] | None = None
     seconds: float | None = None
+    reading: Reading = USUAL
 
     def __post_init__(self) -> None:
         fixed: dict[str, Any] = {
@@ -255,22 +258,19 @@ class Result:
         if image is None:
             image = self.pixels
         if image is None:
-            image = read_image(self.path, "range")  # to be seen, whatever its depth
-        pixels = np.asarray(image)
-        size, own = (self.width, self.height), pixels.shape[1::-1]
+            image = read_image(self.path, self.reading.for_people())
+        size, own = (self.width, self.height), np.asarray(image).shape[1::-1]
         if own != size:
             raise ValueError(f"{self.path}: the image is {own}, the result {size}")
         names = self._written_names()
-        texts = [
-            f"{names[label]} {score:.2f}"
-            for label, score in zip(self.labels, self.scores, strict=True)
-        ]
+        scores = [f"{score:.2f}" for score in self.scores]
+        texts = [f"{names[k]} {s}" for k, s in zip(self.labels, scores, strict=True)]
         return draw_objects(
             image,
             bboxes=self.bboxes,
             labels=self.labels,
             texts=texts,
-            short_texts=[f"{score:.2f}" for score in self.scores],
+            short_texts=scores,
             masks=None if self.masks is None else CutOuts(self.masks),
             class_names=names,
             style=style,

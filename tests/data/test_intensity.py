@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvtk.data.images import probe, read_image, to_rgb
+from cvtk.data.images import probe, read_image
 from cvtk.data.intensity import to_8_bits
+from cvtk.data.pixels import to_rgb
+from cvtk.data.reading import Reading
 from cvtk.errors import OptionError
 from cvtk.options import TrainOptions
 
@@ -50,10 +52,10 @@ def test_files_arrays_and_pillow_images_are_scaled_alike(rule, kind, tmp_path):
     file = tmp_path / f"a.{kind[-3:]}"
     Image.fromarray(values).save(file)
     expected = np.stack([to_8_bits(values, rule)] * 3, axis=2)
-    np.testing.assert_array_equal(read_image(file, rule), expected)
-    np.testing.assert_array_equal(to_rgb(values, rule), expected)
+    np.testing.assert_array_equal(read_image(file, Reading(rule)), expected)
+    np.testing.assert_array_equal(to_rgb(values, Reading(rule)), expected)
     with Image.open(file) as image:
-        np.testing.assert_array_equal(to_rgb(image, rule), expected)
+        np.testing.assert_array_equal(to_rgb(image, Reading(rule)), expected)
     assert probe(file, decode=False).deep
 
 
@@ -61,7 +63,9 @@ def test_images_of_8_bits_stay_as_they_are(tmp_path):
     pixels = np.random.default_rng(0).integers(50, 90, (6, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     for rule in ("depth", "range", "percentiles"):
-        np.testing.assert_array_equal(read_image(tmp_path / "a.png", rule), pixels)
+        np.testing.assert_array_equal(
+            read_image(tmp_path / "a.png", Reading(rule)), pixels
+        )
     assert not probe(tmp_path / "a.png", decode=False).deep
 
 

@@ -39,3 +39,17 @@ def test_the_gpus_that_are_here_are_taken(gpus, monkeypatch):
     assert pick_device(f"cuda:{gpus - 1}") == f"cuda:{gpus - 1}"
     with pytest.raises(ModelError, match=f"cuda:{gpus}"):
         pick_device(f"cuda:{gpus}")
+
+
+def test_what_is_missing_for_apples_gpu_is_said(monkeypatch):
+    # What this machine may lack is pretended: which build of PyTorch this is, and what it sees.
+    mps = torch.backends.mps
+    monkeypatch.setattr(mps, "is_available", lambda: False)
+    monkeypatch.setattr(mps, "is_built", lambda: False)
+    with pytest.raises(ModelError, match=r"mps needs a Mac and PyTorch's build for it"):
+        pick_device("mps")
+    monkeypatch.setattr(mps, "is_built", lambda: True)
+    with pytest.raises(ModelError, match=r"mps needs macOS 12\.3"):
+        pick_device("mps")
+    monkeypatch.setattr(mps, "is_available", lambda: True)
+    assert pick_device("mps") == "mps"

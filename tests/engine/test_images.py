@@ -11,6 +11,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 from mmcv.transforms import Compose, LoadImageFromFile
 
 from cvtk.data.images import read_image
+from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource
 from cvtk.engine.images import Reader, ReadImage, read_as_displayed
 
@@ -83,9 +84,9 @@ def test_more_than_8_bits_are_scaled_by_the_rule(kind, intensity, tmp_path):
     file = tmp_path / f"a.{kind[-3:]}"
     Image.fromarray(values).save(file)
     step = {"type": "LoadImageFromFile"}
-    read_as_displayed([step], intensity)
+    read_as_displayed([step], Reading(intensity))
     seen = Compose([step])({"img_path": str(file)})["img"]
-    np.testing.assert_array_equal(seen[..., ::-1], read_image(file, intensity))
+    np.testing.assert_array_equal(seen[..., ::-1], read_image(file, Reading(intensity)))
     if intensity != "depth" or kind == "float tif":
         assert seen.max() - seen.min() > 240, "nothing is black that is not"
 
@@ -104,6 +105,7 @@ def test_the_rule_of_the_training_is_that_of_the_inference(tmp_path):
     source = ImageSource(tmp_path / "a.png", "a.png", 1)
     pipeline = [{"type": "LoadImageFromFile"}]
     dark, bright = (
-        Reader(pipeline, intensity).load(source) for intensity in ("depth", "range")
+        Reader(pipeline, Reading(intensity)).load(source)
+        for intensity in ("depth", "range")
     )
     assert dark.max() < 10 and bright.max() == 255

@@ -13,6 +13,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import cvtk
 from cvtk.cli import main
+from cvtk.data.reading import USUAL
 from cvtk.data.sources import list_images
 from cvtk.engine.next_images import choose_next
 from cvtk.engine.pictures import Picture
@@ -35,7 +36,7 @@ SCORES = {  # what the model below finds in each picture
 class KnownScores(AnyPredictor):
     """A model whose scores are known: it finds a square of the first class for each score."""
 
-    intensity = "depth"
+    reading = USUAL
 
     def __init__(self, spec):
         self.spec = spec

@@ -41,10 +41,12 @@ LEFT_OUT = {
     "train": {
         *("aim", "log", "print_config", "trust_weights", "folds", "fold", "final"),
         *("seeds", "learning_curve", "group_by", "group_table"),
+        *("intensity", "page", "channels"),
     },
-    "evaluate": {"trust_weights", "tile", "overlap"},
+    "evaluate": {"trust_weights", "tile", "overlap", "tta"},
     "inference": {
         *("trust_weights", "batch_size", "resume", "tile", "overlap", "draw", "top_k"),
+        *("page", "channels", "tta"),
     },
 }
 

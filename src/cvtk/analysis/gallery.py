@@ -15,6 +15,7 @@ from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.study import Study
 from cvtk.data.images import read_image, resolve
+from cvtk.data.reading import AS_SEEN
 from cvtk.errors import CvtkError
 from cvtk.io import CocoRLE, decode_mask
 from cvtk.visual.fonts import writable
@@ -126,7 +127,7 @@ def draw_cases(study: Study, cases: Sequence[Case]) -> list[Picture]:
     for number in sorted(images):
         name = study.matches.truth.image_names[number - 1]
         try:
-            pixels = read_image(resolve(study.dataset.folder, name))
+            pixels = read_image(resolve(study.dataset.folder, name), AS_SEEN)
         except CvtkError:
             pixels = None  # the report says what is known without it
         for case in cases:

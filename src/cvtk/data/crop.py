@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_bitmap
+from cvtk.data.reading import Reading
 from cvtk.data.types import Annotation, Dataset
 
 
@@ -45,7 +46,9 @@ def crop(
         wanted = [a for a in by_image[image.id] if not a.is_crowd]
         if not wanted:
             continue
-        pixels = read_image(resolve(dataset.folder, image.file_name))
+        pixels = read_image(
+            resolve(dataset.folder, image.file_name), Reading(to_be_seen=True)
+        )
         for annotation in wanted:
             part = _cut(pixels, annotation, margin, masked)
             if part is None:

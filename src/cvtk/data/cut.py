@@ -17,6 +17,7 @@ from cvtk.data.coco import write
 from cvtk.data.crops import Crop, cut_out
 from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.masks import to_rle
+from cvtk.data.reading import USUAL, Reading
 from cvtk.data.tiles import Tile, tiles_of
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import DataError
@@ -55,6 +56,7 @@ def cut_into_tiles(
     overlap: float = 0.2,
     share: float = 0.5,
     empty: bool = False,
+    reading: Reading = USUAL,
     force: bool = False,
 ) -> Cut:
     """Writes the tiles of all images as PNG, and a COCO file of the annotations in them.
@@ -70,6 +72,7 @@ def cut_into_tiles(
         overlap: The share of a tile that the next one sees too, from 0 to below 1.
         share: The share of an object that a tile has to show, above 0 and up to 1; else it is left out there.
         empty: Whether tiles without an object are written too.
+        reading: How the images are read. Values of more than 8 bits are scaled over the whole image.
         force: Whether files may be replaced.
 
     Raises:
@@ -87,7 +90,7 @@ def cut_into_tiles(
     result = Dataset(categories=dataset.categories, folder=output, extra=dataset.extra)
     by_image, names = dataset.by_image(), _stems(dataset.images)
     for image in dataset.images:
-        pixels = read_image(resolve(dataset.folder, image.file_name))
+        pixels = read_image(resolve(dataset.folder, image.file_name), reading)
         height, width = pixels.shape[:2]
         objects = [_Object.of(a, height, width) for a in by_image[image.id]]
         for tile in tiles_of(width, height, size, overlap):

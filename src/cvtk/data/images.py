@@ -11,7 +11,6 @@ import io
 import math
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.data.intensity import Intensity, to_8_bits
+from cvtk.data import pixels, tiff
+from cvtk.data.reading import AS_SEEN, USUAL, Reading
 from cvtk.errors import CvtkError, DataError, FileError
 from cvtk.io import atomic_write, is_file, read_bytes
 
@@ -54,7 +54,8 @@ class ImageFacts:
         height: Pixels as displayed; 0 where it cannot be read.
         orientation: EXIF orientation, 1 (upright) to 8.
         format: As Pillow calls it: "JPEG", "PNG", ...
-        deep: Whether it has one channel of more than 8 bits.
+        deep: Whether a screen does not show it as it is: more than 8 bits, or channels that are not grey or RGB.
+        dark: Whether it is nearly black if the upper 8 of 16 bits are taken; told where it was decoded.
         error: Why it cannot be used: `"missing"`, `"truncated"`, `"unreadable"`, or `""`.
         detail: The error in the words of the reader.
         content: Hash of the file's bytes, hexadecimal.
@@ -67,6 +68,7 @@ class ImageFacts:
     orientation: int = 1
     format: str = ""
     deep: bool = False
+    dark: bool = False
     error: str = ""
     detail: str = ""
     content: str = ""
@@ -119,29 +121,29 @@ def resolve(folder: Path, file_name: str) -> Path:
     return folder / place.relative_to(root)
 
 
-def read_image(path: str | Path, intensity: Intensity = "depth") -> NDArray[np.uint8]:
+def read_image(path: str | Path, reading: Reading = USUAL) -> NDArray[np.uint8]:
     """Reads an image as it is displayed: turned as its EXIF orientation says, in RGB.
 
     Transparency is ignored.
 
     Args:
         path: JPEG, PNG, TIFF, BMP, WebP or GIF (its first frame).
-        intensity: How values of more than 8 bits are scaled: see `cvtk.data.intensity.to_8_bits`.
+        reading: Which page and channels of a TIFF, and how values of more than 8 bits are scaled.
 
     Returns:
         (height, width, 3), red, green, blue.
 
     Raises:
         FileError: The file is missing, or no regular file.
-        DataError: It is no image, or is cut off.
+        DataError: It is no image, is cut off, or has no such page or channels.
     """
-    return decode_image(read_bytes(path), str(path), intensity)
+    return decode_image(read_bytes(path), str(path), reading)
 
 
 def decode_image(
     data: bytes,
     name: str,
-    intensity: Intensity = "depth",
+    reading: Reading = USUAL,
     *,
     formats: tuple[str, ...] | None = None,
     most_pixels: float = math.inf,
@@ -151,30 +153,22 @@ def decode_image(
     Args:
         data: The content of the file.
         name: What to call it in messages.
-        intensity: As for `read_image`.
+        reading: As for `read_image`.
         formats: Those that are taken, as Pillow calls them; None: all that it reads.
         most_pixels: Of the image; a larger one is refused before it is decoded.
 
     Raises:
-        DataError: It is no image, is cut off, or has too many pixels.
+        DataError: It is no image, is cut off, has too many pixels, or has no such page or channels.
     """
-    from PIL import Image, ImageOps
-
-    _allow_large_images()
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
-            width, height = image.size
-            if width * height <= most_pixels:
-                return _to_rgb(ImageOps.exif_transpose(image), intensity)
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads to
+        return pixels.decode(data, reading, formats=formats, most_pixels=most_pixels)
+    except CvtkError as error:
+        raise DataError(f"{name}: {error.message}", error.remedy) from None
+    except Exception as error:  # readers raise whatever a broken file leads to
         raise DataError(
             f"{name}: {_explain(error, data)[1]}.",
             "Replace the image, or leave it out.",
         ) from None
-    raise DataError(
-        f"{name} has {width} x {height} pixels, more than the {most_pixels:,.0f} that are taken.",
-        "Make it smaller, or cut it into parts.",
-    )
 
 
 def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) -> None:
@@ -206,56 +200,6 @@ def write_image(image: Any, path: Path, *, force: bool = False, **options: Any) 
         part.write_bytes(buffer.getvalue())
 
 
-def to_rgb(image: Any, intensity: Intensity = "depth") -> NDArray[np.uint8]:
-    """An array or a Pillow image, turned as its EXIF orientation says, as (height, width, 3) uint8.
-
-    Args:
-        image: A Pillow image; or an array (H, W) in grey, or (H, W, 3 or 4) in RGB. Values of more than 8 bits
-            are scaled; transparency is ignored.
-        intensity: As for `read_image`.
-
-    Raises:
-        ValueError: It has another shape, or no pixels.
-    """
-    from PIL import Image, ImageOps
-
-    if isinstance(image, Image.Image):
-        return _to_rgb(ImageOps.exif_transpose(image), intensity)
-    pixels = np.asarray(image)
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.ndim not in (2, 3) or channels not in (1, 3, 4) or not pixels.size:
-        raise ValueError(f"{pixels.shape} is not the shape of an image")
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype != np.uint8:
-        pixels = to_8_bits(pixels, intensity)
-    if channels == 1:
-        pixels = np.stack([pixels.reshape(pixels.shape[:2])] * 3, axis=2)
-    return np.ascontiguousarray(pixels[..., :3])
-
-
-def _is_deep(image: Any) -> bool:
-    """Whether a Pillow image has one channel of more than 8 bits."""
-    return bool(image.mode == "F" or image.mode.startswith("I"))
-
-
-def _to_rgb(image: Any, intensity: Intensity = "depth") -> NDArray[np.uint8]:
-    """Any Pillow image as (height, width, 3) uint8."""
-    if _is_deep(image):
-        image = to_8_bits(np.asarray(image), intensity)
-    else:
-        image = np.asarray(image.convert("RGB"))
-    grey = image.ndim == 2
-    return np.ascontiguousarray(np.stack([image] * 3, axis=2) if grey else image)
-
-
-def _allow_large_images() -> None:
-    """Large scans are no attack here; the limit of absurd sizes is Pillow's own, twice this warning's."""
-    from PIL import Image
-
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
 def _explain(error: Exception, data: bytes | None) -> tuple[str, str]:
     """The kind of error (as in `ImageFacts`), and its reason in words."""
     if data == b"":
@@ -263,6 +207,8 @@ def _explain(error: Exception, data: bytes | None) -> tuple[str, str]:
     text = str(error)
     if "cannot identify" in text:
         return "unreadable", "cannot identify image file"
+    if "imagecodecs" in text:
+        return "unreadable", f'{text}: pip install "cvtk[tiff]"'
     cut = "truncated" in text.lower() or isinstance(error, EOFError)
     return "truncated" if cut else "unreadable", text or type(error).__name__
 
@@ -311,16 +257,20 @@ def _measure(
     """The facts of an image that can be read; raises as Pillow does."""
     from PIL import Image
 
-    _allow_large_images()
-    with Image.open(io.BytesIO(data) if data is not None else path) as image:
+    if path.suffix.lower() in tiff.SUFFIXES:
+        stack = tiff.look(path if data is None else data)
+        if stack is not None and not stack.is_plain:
+            return _measure_stack(path, data, content, stack)
+    with pixels.open_image(path if data is None else data) as image:
         width, height = image.size
         orientation = orientation_of(image)
         if image.format == "JPEG":
             # All the data is still read, but an eighth of the pixels computed.
             image.draft("L", (max(width // 8, 17), max(height // 8, 17)))
+        deep, dark = pixels.is_deep(image), False
         if decode:
             image.load()
-        deep = _is_deep(image)
+            dark = deep and pixels.is_dark(image)
         thumb = None
         if look:
             small = image.convert("L").resize((17, 16), Image.Resampling.BOX)
@@ -330,8 +280,26 @@ def _measure(
         if orientation >= 5 and form != "TIFF":
             width, height = height, width
     return ImageFacts(
-        path, width, height, orientation, form, deep, content=content, thumb=thumb
+        path, width, height, orientation, form, deep, dark, content=content, thumb=thumb
     )
+
+
+def _measure_stack(
+    path: Path, data: bytes | None, content: str, stack: tiff.Stack
+) -> ImageFacts:
+    """The facts of a TIFF with other channels than a screen has; its first page is decoded where `data` is given."""
+    from PIL import Image
+
+    thumb, dark = None, False
+    if data is not None:
+        as_stored = Reading(to_be_seen=True)
+        brightest = pixels.decode(data, as_stored).max()
+        dark = stack.is_deep and bool(0 < brightest < pixels.DARK)
+        seen = Image.fromarray(pixels.decode(data, AS_SEEN))
+        small = seen.convert("L").resize((17, 16), Image.Resampling.BOX)
+        thumb = np.asarray(small)
+    size = (stack.width, stack.height, stack.orientation)
+    return ImageFacts(path, *size, "TIFF", True, dark, content=content, thumb=thumb)
 
 
 def orientation_of(image: Any) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cvtk.data.images import read_image, resolve, write_image
 from cvtk.data.keypoints import keypoints_of, limbs_of
 from cvtk.data.masks import to_bitmap
+from cvtk.data.reading import AS_SEEN
 from cvtk.data.types import Annotation, Dataset, Id, Image
 from cvtk.errors import CvtkError, DataError
 from cvtk.io import require_free
@@ -46,7 +47,7 @@ def draw(dataset: Dataset, image: Image, annotations: list[Annotation]) -> Any:
     from cvtk.visual.overlays import draw_objects
 
     # A drawing is to be seen, so images of more than 8 bits are stretched.
-    pixels = read_image(resolve(dataset.folder, image.file_name), "range")
+    pixels = read_image(resolve(dataset.folder, image.file_name), AS_SEEN)
     height, width = pixels.shape[:2]
     classes = {c.id: (k, c.name) for k, c in enumerate(dataset.categories)}
     shown = [a for a in annotations if a.box is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.coco import read_images
-from cvtk.data.images import in_parallel, resolve, to_rgb
+from cvtk.data.images import in_parallel, resolve
+from cvtk.data.pixels import to_rgb
+from cvtk.data.reading import USUAL, Reading
 from cvtk.data.types import Id
 from cvtk.data.videos import Video, is_video
 from cvtk.declare import Pixels
@@ -34,6 +36,7 @@ class ImageSource:
         id: Of a COCO file the image's id, else a number counted from 1.
         pixels: (H, W, 3) in RGB, where there is no file to read them from.
         seconds: When a frame is shown, from the beginning of its video.
+        reading: How its file is read; None: as those of the training.
     """
 
     path: Path
@@ -41,10 +44,15 @@ class ImageSource:
     id: Id
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     seconds: float | None = None
+    reading: Reading | None = None
 
 
-def find_inputs(data: Any) -> list[ImageSource] | Video:
+def find_inputs(data: Any, reading: Reading | None = None) -> list[ImageSource] | Video:
     """Finds the images or the video that a user means; see `list_images`.
+
+    Args:
+        data: What the user names.
+        reading: How images are read.
 
     Raises:
         FileError: There is no such image, or none at all.
@@ -54,7 +62,7 @@ def find_inputs(data: Any) -> list[ImageSource] | Video:
         if not is_file(Path(data)):
             raise FileError(f"{data}: no such file.", "Check the path.")
         return Video.open(Path(data))
-    return list_images(data)
+    return list_images(data, reading)
 
 
 def frames_of(video: Video) -> Iterator[ImageSource]:
@@ -72,7 +80,7 @@ def frames_of(video: Video) -> Iterator[ImageSource]:
         )
 
 
-def list_images(data: Any) -> list[ImageSource]:
+def list_images(data: Any, reading: Reading | None = None) -> list[ImageSource]:
     """Finds the images that a user means, none twice.
 
     Args:
@@ -80,15 +88,21 @@ def list_images(data: Any) -> list[ImageSource]:
             (one per line, relative to the text file), `-` for such lines on standard input (relative to the
             current folder), a COCO file; an array (H, W, 3) in RGB or a Pillow image; or a list of paths,
             arrays and Pillow images.
+        reading: How images are read.
 
     Raises:
         FileError: There is no such image, or none at all.
         DataError: A file is not what its name says, or `data` is none of it.
     """
-    if isinstance(data, Pixels):
-        return _number([data], "the list given")
-    if not isinstance(data, (str, Path)):
-        return _number(_items_of(data), "the list given")
+    if isinstance(data, Pixels) or not isinstance(data, (str, Path)):
+        items = [data] if isinstance(data, Pixels) else _items_of(data)
+        found = _number(items, "the list given", reading or Reading())
+    else:
+        found = _in_path(data)
+    return [replace(image, reading=reading) for image in found]
+
+
+def _in_path(data: str | Path) -> list[ImageSource]:
     path = Path(data)
     if str(data) == "-":
         return _number(_paths_in(sys.stdin.read(), Path()), "the list on stdin")
@@ -185,7 +199,9 @@ def _paths_in(text: str, folder: Path) -> list[Path]:
     return [folder / line for line in lines if line]
 
 
-def _number(items: list[Any], where: str) -> list[ImageSource]:
+def _number(
+    items: list[Any], where: str, reading: Reading = USUAL
+) -> list[ImageSource]:
     """Numbers images from 1, files that are named twice once."""
     paths = dict.fromkeys(item for item in items if not isinstance(item, Pixels))
     for path in paths:
@@ -194,7 +210,7 @@ def _number(items: list[Any], where: str) -> list[ImageSource]:
     for item in items:
         if isinstance(item, Pixels):
             name = Path(f"image_{len(pixels) + 1:04d}.png")
-            pixels[name] = _pixels_of(item, name.stem)
+            pixels[name] = _pixels_of(item, name.stem, reading)
     in_order = iter(pixels)
     files = dict.fromkeys(
         next(in_order) if isinstance(item, Pixels) else item for item in items
@@ -208,9 +224,11 @@ def _number(items: list[Any], where: str) -> list[ImageSource]:
     ]
 
 
-def _pixels_of(image: Any, name: str) -> NDArray[np.uint8]:
+def _pixels_of(image: Any, name: str, reading: Reading) -> NDArray[np.uint8]:
     try:
-        return to_rgb(image)
+        return to_rgb(image, reading)
+    except DataError as error:
+        raise DataError(f"{name} of those given: {error.message}") from None
     except (ValueError, TypeError, OSError):
         shape = getattr(image, "shape", None) or getattr(image, "size", None)
         raise DataError(

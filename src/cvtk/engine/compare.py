@@ -88,8 +88,8 @@ def _evaluate(weights: Path, data: Path, device: str) -> Evaluated:
     from cvtk.engine.spec import make_spec
 
     spec = make_spec(weights, None, None, False)
-    truth = read_truth(data, spec)
     predictor = open_predictor(spec, device)
+    truth = read_truth(data, spec, predictor.reading)
     predictions = predict_all(predictor, truth)
     rival = Rival(str(weights), predictions, predictor.thresholds)
     return Evaluated(rival, str(data))

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+from cvtk.data.reading import Reading
 from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
 from cvtk.engine.config_files import read_architecture
@@ -77,8 +78,8 @@ def configure(
     apply_settings(cfg, options)
     add_tracker(cfg, options)
     apply_overrides(cfg, options.set)
-    if options.intensity != "depth":  # what it means where nothing is said
-        cfg["intensity"] = options.intensity
+    reading = Reading(options.intensity).with_choices(options.page, options.channels)
+    cfg.update(reading.notes())
     cfg["decisions"] = explain(before, cfg, options, processes)
     for note in crowding_notes(cfg, data.most_objects):
         logger.info(note)

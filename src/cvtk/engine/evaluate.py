@@ -21,6 +21,7 @@ from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
 from cvtk.data.images import resolve
 from cvtk.data.predictions import Predictions, write_results
+from cvtk.data.reading import USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.engine.evaluated import PREDICTIONS, STATS
 from cvtk.engine.progress import Progress
@@ -54,7 +55,7 @@ def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Evaluation:
         for name in (STATS, PREDICTIONS, REPORT, REVIEW, *TABLES):
             require_free(folder / name, force=options.force)
         require_free_folder(folder / FIGURES, force=options.force)
-    truth = read_truth(file, predictor.spec)
+    truth = read_truth(file, predictor.spec, predictor.reading)
     tiling = predictor.tiling(options)
     if folder is not None:
         return evaluate_to_files(
@@ -66,7 +67,7 @@ def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Evaluation:
     return Evaluation(statistics, analyse)
 
 
-def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
+def read_truth(file: Path, spec: ModelSpec, reading: Reading = USUAL) -> data.Dataset:
     """An annotated set that a model can be evaluated on.
 
     Raises:
@@ -75,7 +76,7 @@ def read_truth(file: Path, spec: ModelSpec) -> data.Dataset:
     """
     truth = data.read(file)
     checks.require_trainable(truth, spec.classes, spec.task, train=False)
-    checks.require_images(truth)
+    checks.require_images(truth, reading)
     return truth
 
 
@@ -176,7 +177,9 @@ def measure(
     """The statistics on an annotated set, and all predictions; see `predict_all`."""
     predictions = predict_all(predictor, truth, tiling)
     task = predictor.spec.task
-    return statistics_of(truth, predictions, task, tiling), predictions
+    augmented = predictor.is_augmented
+    statistics = statistics_of(truth, predictions, task, tiling, augmented=augmented)
+    return statistics, predictions
 
 
 def predict_all(
@@ -208,6 +211,8 @@ def statistics_of(
     predictions: Sequence[Mapping[str, Any]],
     task: str,
     tiling: Tiling | None = None,
+    *,
+    augmented: bool = False,
 ) -> Statistics:
     """What is written of an evaluation: the metrics of masks and boxes, and what they were computed on."""
     report: Statistics = {}
@@ -226,6 +231,8 @@ def statistics_of(
     report["computed_on"] = f"{dataset.file}, {len(dataset.images)} images"
     if tiling:
         report["computed_on"] += f" in tiles of {tiling.size} pixels"
+    if augmented:
+        report["computed_on"] += ", with test-time augmentation"
     report["summary"] = f"{', '.join(headlines)} on {report['computed_on']}"
     report["note"] = " ".join(notes)
     return report

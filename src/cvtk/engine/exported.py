@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import read_image
-from cvtk.data.intensity import Intensity
+from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource
 from cvtk.data.tiles import Tile
 from cvtk.engine.pictures import Picture
@@ -48,11 +48,6 @@ class ExportedPredictor(AnyPredictor):
         self.about = self.file.description
 
     @property
-    def intensity(self) -> Intensity:
-        """How images of more than 8 bits are scaled, as the file says."""
-        return self.about.intensity
-
-    @property
     def thresholds(self) -> Thresholds:
         """The scores to cut at, as the file says; on which images they were chosen, it does not."""
         about = self.about
@@ -68,6 +63,12 @@ class ExportedPredictor(AnyPredictor):
         if score is not None:
             return [score] * len(self.about.classes)
         return [self.thresholds.by_class[name] for name in self.about.classes]
+
+    @property
+    def reading(self) -> Reading:
+        """How image files are read, as they were in the training."""
+        about = self.about
+        return Reading(about.intensity, about.page, tuple(about.channels))
 
     def tiling(self, options: TiledOptions) -> Tiling | None:
         """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
@@ -111,7 +112,7 @@ class ExportedPredictor(AnyPredictor):
         """An image as it is displayed."""
         pixels = source.pixels
         if pixels is None:
-            pixels = read_image(source.path, self.intensity)
+            pixels = read_image(source.path, source.reading or self.reading)
         return Picture(source, pixels[..., ::-1], None)
 
     def _result(
@@ -133,6 +134,7 @@ class ExportedPredictor(AnyPredictor):
             path=picture.source.path,
             name=picture.source.name,
             seconds=picture.source.seconds,
+            reading=picture.source.reading or self.reading,
             height=height,
             width=width,
             classes=tuple(self.spec.classes),

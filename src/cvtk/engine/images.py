@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from cvtk.data.images import probe, read_image, too_thin
 from cvtk.data.intensity import Intensity
+from cvtk.data.pixels import DARK
+from cvtk.data.reading import TOO_DARK, USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.data.tiles import Tile
 from cvtk.engine.pictures import Picture
 from cvtk.errors import DataError
+from cvtk.log import logger
 from cvtk.recipe.nodes import each_dict
 
 _REMEDY = "Mend it, or leave it out."
@@ -24,18 +28,29 @@ _REMEDY = "Mend it, or leave it out."
 # Formats that have 8 bits, and that OpenCV, with which MMDetection reads, turns by EXIF as they are displayed.
 _PLAIN = {".jpg", ".jpeg", ".bmp"}
 
+# Formats of which OpenCV and Pillow make the same pixels. Pillow also tells what is cut off.
+_LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}
+
 
 class ReadImage(LoadImageFromFile):  # type: ignore[misc]
     """MMDetection's first step, and for images that OpenCV would not turn or would clip, cvtk's own reader.
 
     Args:
-        intensity: How values of more than 8 bits are scaled.
+        intensity: See `Reading`, as also the next two.
+        page: Of a TIFF.
+        channels: Of a TIFF.
         **own: As for MMDetection's step.
     """
 
-    def __init__(self, intensity: Intensity = "depth", **own: Any) -> None:
+    def __init__(
+        self,
+        intensity: Intensity = "depth",
+        page: int = 1,
+        channels: Sequence[int] = (),
+        **own: Any,
+    ) -> None:
         super().__init__(**own)
-        self.intensity = intensity
+        self.reading = Reading(intensity, page, tuple(channels))
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Reads the image at `img_path` into `img`, (H, W, 3) in BGR."""
@@ -43,7 +58,7 @@ class ReadImage(LoadImageFromFile):  # type: ignore[misc]
         if path.suffix.lower() in _PLAIN or not self._is_special(path):
             read: dict[str, Any] | None = super().transform(results)
             return read
-        image = read_image(path, self.intensity)[..., ::-1].copy()
+        image = read_image(path, self.reading)[..., ::-1].copy()
         results["img"] = image.astype("float32") if self.to_float32 else image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
@@ -53,17 +68,17 @@ class ReadImage(LoadImageFromFile):  # type: ignore[misc]
 
         Of 16 bits it takes the upper 8; floating-point values it clips, so that an image of values up to 1 is black.
         """
+        if self.reading != Reading(self.reading.intensity):
+            return True
         facts = probe(path, decode=False)
         return facts.opencv_differs or facts.deep
 
 
-def read_as_displayed(node: Any, intensity: Intensity = "depth") -> None:
+def read_as_displayed(node: Any, reading: Reading = USUAL) -> None:
     """Puts `ReadImage` in the place of MMDetection's step, everywhere in a configuration."""
     for part in each_dict(node):
         if str(part.get("type")).rsplit(".", 1)[-1] == "LoadImageFromFile":
-            part["type"] = ReadImage
-            if intensity != "depth":
-                part["intensity"] = intensity
+            part.update(type=ReadImage, **reading.notes())
 
 
 class Reader:
@@ -71,14 +86,16 @@ class Reader:
 
     Args:
         pipeline: The steps of its test data set.
-        intensity: How values of more than 8 bits are scaled.
+        reading: How files were read in the training.
     """
 
-    def __init__(self, pipeline: Any, intensity: Intensity = "depth") -> None:
+    def __init__(self, pipeline: Any, reading: Reading = USUAL) -> None:
         from mmcv.transforms import Compose
 
+        self._reading = reading
+        self._told_of_dark_images = False
         steps = copy.deepcopy(pipeline)
-        read_as_displayed(steps, intensity)
+        read_as_displayed(steps, reading)
         steps = [step for step in steps if step["type"] != "LoadAnnotations"]
         self._steps = Compose(steps).transforms
 
@@ -107,23 +124,37 @@ class Reader:
         if source.pixels is not None:
             bgr: NDArray[Any] = source.pixels[..., ::-1].copy()
         else:
-            bgr = self._load_file(source.path)
+            bgr = self._load_file(source.path, source.reading or self._reading)
         height, width = bgr.shape[:2]
         problem = too_thin(width, height)
         if problem:
             raise DataError(f"{source.path}: {problem}.", _REMEDY)
         return bgr
 
-    def _load_file(self, path: Path) -> NDArray[Any]:
+    def _load_file(self, path: Path, reading: Reading) -> NDArray[Any]:
+        suffix = path.suffix.lower()
+        if suffix in _LOSSLESS:
+            bgr: NDArray[Any] = read_image(path, reading)[..., ::-1]
+            if suffix != ".bmp" and reading.intensity == "depth":
+                self._tell_if_dark(path, bgr)
+            return bgr
         problem = "" if is_whole_jpeg(path) else probe(path).trouble
         if problem:
             raise DataError(f"{path}: {problem}.", _REMEDY)
         [step] = [step for step in self._steps if isinstance(step, ReadImage)]
         try:
-            bgr: NDArray[Any] = (step.transform({"img_path": str(path)}) or {})["img"]
+            bgr = (step.transform({"img_path": str(path)}) or {})["img"]
         except Exception:  # OpenCV raises whatever a broken file leads to
             raise DataError(f"{path} cannot be read as an image.", _REMEDY) from None
         return bgr
+
+    def _tell_if_dark(self, path: Path, bgr: NDArray[Any]) -> None:
+        """Says once that images are nearly black, if their 16 bits are why."""
+        if self._told_of_dark_images or bgr.max() >= DARK:
+            return
+        if probe(path).dark:
+            self._told_of_dark_images = True
+            logger.warning(f"{path} {TOO_DARK}")
 
     def prepare(self, bgr: NDArray[Any], path: Path) -> Any:
         """What the pipeline makes of pixels (H, W, 3) in BGR; `path` is noted in it."""

@@ -50,7 +50,8 @@ def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path
         DataError: Images could not be read; the others are complete.
         FileError: A result would replace a file.
     """
-    inputs = find_inputs(options.data)
+    reading = predictor.reading.with_choices(options.page, options.channels)
+    inputs = find_inputs(options.data, reading)
     file, outputs = output_files(Path(options.output), inputs)
     if options.resume and not options.force and file.is_file():
         logger.info(f"{file} is complete: there is nothing to resume.")
@@ -153,6 +154,9 @@ class _Run:
             "score": predictor.least_scores(options.score),
             "top_k": options.top_k,
             "draw": options.draw,
+            "page": options.page,
+            "channels": options.channels,
+            "tta": options.tta,
             "tile": self._tiling and self._tiling.size,
             "overlap": self._tiling and self._tiling.overlap,
         }
@@ -209,8 +213,9 @@ class _Run:
         stream = self._predictor.stream(
             images, options.batch_size, options.score, self._tiling, self._report
         )
-        # Of a tile the network gives so many, and of an image in tiles more.
-        limit = None if self._tiling else self._predictor.object_limit
+        # Of a tile or a view the network gives so many, and of the whole image more.
+        parts = self._tiling or self._predictor.is_augmented
+        limit = None if parts else self._predictor.object_limit
         for picture, result in stream:
             self._full += limit is not None and len(result) >= limit
             best = result.best(options.top_k)

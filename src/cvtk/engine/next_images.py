@@ -10,8 +10,8 @@ from pathlib import Path
 from cvtk.analysis.next_images import NOBODY, pick
 from cvtk.analysis.uncertainty import LOWEST_SCORE, entropies, told_apart
 from cvtk.data.images import in_parallel, read_image
-from cvtk.data.intensity import Intensity
 from cvtk.data.looks import Look, look_of
+from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource, find_inputs, list_images
 from cvtk.data.videos import Video
 from cvtk.engine.progress import Progress
@@ -111,7 +111,7 @@ def choose_next(predictor: AnyPredictor, options: NextOptions) -> list[NextImage
     picks = pick(
         [image.uncertainty for image in seen],
         looks,
-        _looks_of(labelled, predictor.intensity),
+        _looks_of(labelled, predictor.reading),
         options.count,
     )
     if len(picks) < options.count:
@@ -186,11 +186,11 @@ def _seen(source: ImageSource, look: Look, result: Result) -> _Seen:
     )
 
 
-def _looks_of(images: Sequence[ImageSource], intensity: Intensity) -> list[Look]:
+def _looks_of(images: Sequence[ImageSource], reading: Reading) -> list[Look]:
     """How the labelled images look, scaled as those of the pool are."""
 
     def look(image: ImageSource) -> Look:
         pixels = image.pixels
-        return look_of(read_image(image.path, intensity) if pixels is None else pixels)
+        return look_of(read_image(image.path, reading) if pixels is None else pixels)
 
     return list(in_parallel(look, images))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
-from cvtk.data.intensity import Intensity
+from cvtk.data.reading import USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
@@ -37,6 +38,9 @@ from cvtk.recipe.explanations import object_limit
 from cvtk.recipe.nodes import each_dict
 from cvtk.results import Result
 
+if TYPE_CHECKING:
+    from cvtk.engine.augmented import View
+
 
 class Predictor(AnyPredictor):
     """A network with its weights, on one device, ready to predict.
@@ -56,6 +60,7 @@ class Predictor(AnyPredictor):
                 "Train it, or open weights: create_model('NAME.pth').",
             )
         self.spec = spec
+        self.views: list[View] = []  # none: an image is seen as it is, once
         with quiet_libraries():
             self.network = load_network(spec, pick_device(device))
 
@@ -69,11 +74,6 @@ class Predictor(AnyPredictor):
         """The most objects that the network gives for one image; None: any number."""
         return object_limit(self.network.cfg.model)[1]
 
-    @property
-    def intensity(self) -> Intensity:
-        """How images of more than 8 bits are scaled, as the configuration says."""
-        return self.network.cfg.get("intensity", "depth")  # type: ignore[no-any-return]
-
     def least_scores(self, score: float | None) -> list[float]:
         """The lowest score to keep of each class: given, chosen as it was trained, or the default."""
         if score is None and self.thresholds is not None:
@@ -81,9 +81,27 @@ class Predictor(AnyPredictor):
         one = DEFAULT_SCORE if score is None else score
         return [one] * len(self.spec.classes)
 
+    @property
+    def reading(self) -> Reading:
+        """How image files are read, as they were in the training."""
+        return Reading.noted_in(self.network.cfg)
+
     def tiling(self, options: TiledOptions) -> Tiling | None:
         """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
         return tiling_of(options, lambda: size_seen(self.spec, self.network.cfg))
+
+    def augmented(self) -> Predictor:
+        """The same network, which sees each image mirrored and at another size too; see `cvtk.engine.augmented`."""
+        from cvtk.engine.augmented import views_of
+
+        other = copy.copy(self)
+        other.views = views_of(self.network.cfg, self.reading)
+        return other
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether each image is seen several times."""
+        return bool(self.views)
 
     def stream(
         self,
@@ -98,17 +116,8 @@ class Predictor(AnyPredictor):
 
         cfg = self.network.cfg
         pipeline = cfg.test_dataloader.dataset.pipeline
-        reader = Reader(pipeline, self.intensity)
-        least = self.least_scores(score)
-
-        def found(pictures: list[Picture]) -> list[Result]:
-            prepared = [picture.sample for picture in pictures]
-            samples = run_network(self.network, prepared, min(least))
-            return [
-                to_result(sample, picture.source, self.spec, least)
-                for picture, sample in zip(pictures, samples, strict=True)
-            ]
-
+        reader = Reader(pipeline, self.reading)
+        found = functools.partial(self._found, least=self.least_scores(score))
         if tiling is not None:
             # Such images are large: while one is predicted, only the next is read.
             for picture in read_ahead(reader.open, images, broken, ahead=1):
@@ -120,6 +129,23 @@ class Predictor(AnyPredictor):
         pictures = read_ahead(reader.read, images, broken, ahead=batch_size + READERS)
         while batch := list(islice(pictures, batch_size)):
             yield from zip(batch, found(batch), strict=True)
+
+    def _found(self, pictures: list[Picture], least: list[float]) -> list[Result]:
+        """What is found in prepared images, with at least the score of each class."""
+        if self.views:
+            from cvtk.engine.augmented import predict_views
+
+            return predict_views(pictures, self.views, self._seen, least)
+        return self._seen(pictures, least)
+
+    def _seen(self, pictures: list[Picture], least: list[float]) -> list[Result]:
+        """What the network finds in prepared images."""
+        prepared = [picture.sample for picture in pictures]
+        samples = run_network(self.network, prepared, min(least))
+        return [
+            to_result(sample, picture.source, self.spec, least, self.reading)
+            for picture, sample in zip(pictures, samples, strict=True)
+        ]
 
 
 def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> Any:
@@ -179,7 +205,11 @@ def run_network(network: Any, samples: Sequence[Any], score: float) -> list[Any]
 
 
 def to_result(
-    sample: Any, image: ImageSource, spec: ModelSpec, least_scores: Sequence[float]
+    sample: Any,
+    image: ImageSource,
+    spec: ModelSpec,
+    least_scores: Sequence[float],
+    reading: Reading = USUAL,
 ) -> Result:
     """MMDetection's prediction for one image as a `Result`; masks become RLE at once."""
     found = sample.pred_instances.cpu()
@@ -197,6 +227,7 @@ def to_result(
         path=image.path,
         name=image.name,
         seconds=image.seconds,
+        reading=image.reading or reading,
         height=height,
         width=width,
         classes=tuple(spec.classes),

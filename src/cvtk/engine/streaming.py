@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import in_parallel
-from cvtk.data.intensity import Intensity
+from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource
 from cvtk.engine.pictures import Picture
 from cvtk.engine.spec import ModelSpec
-from cvtk.errors import CvtkError
+from cvtk.errors import CvtkError, OptionError
 from cvtk.results import Result
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class AnyPredictor(ABC):
 
     @property
     @abstractmethod
-    def intensity(self) -> Intensity:
-        """How images of more than 8 bits are scaled, as it was in the training."""
+    def reading(self) -> Reading:
+        """How image files are read, as they were in the training."""
 
     @abstractmethod
     def least_scores(self, score: float | None) -> list[float]:
@@ -63,6 +63,22 @@ class AnyPredictor(ABC):
         Raises:
             OptionError: It cannot be done.
         """
+
+    def augmented(self) -> AnyPredictor:
+        """The same model, which sees each image several times.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        raise OptionError(
+            f"--tta: {self.spec.name} is an exported model, which sees an image once.",
+            "Use the weights that it was exported from.",
+        )
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether each image is seen several times."""
+        return False
 
     @abstractmethod
     def stream(

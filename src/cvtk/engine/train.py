@@ -12,6 +12,7 @@ from typing import Any
 from cvtk.analysis.evaluation import Evaluation
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import Dataset
+from cvtk.data.reading import Reading
 from cvtk.engine.card import Done, write_card
 from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
@@ -226,7 +227,7 @@ def build_runner(cfg: Any, device: str) -> Any:
     DetLocalVisualizer._instance_dict.clear()
     run_cfg = copy.deepcopy(cfg)
     hooks = own_hooks(run_cfg, device)
-    read_as_displayed(run_cfg._cfg_dict, cfg.get("intensity", "depth"))
+    read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg))
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
     runner = TrainingRunner.from_cfg(run_cfg)

@@ -13,6 +13,7 @@ from cvtk import data
 from cvtk.data import checks
 from cvtk.data.coco import to_dict
 from cvtk.data.images import resolve
+from cvtk.data.reading import TOO_DARK, Reading
 from cvtk.engine.spec import ModelSpec
 from cvtk.io import atomic_write
 from cvtk.log import logger
@@ -86,13 +87,16 @@ def prepare_data(
         DataError: Annotations or images cannot be used; the message names the item.
     """
     found = TrainingData()
+    reading = Reading(options.intensity).with_choices(options.page, options.channels)
     for split, file in options.annotation_files.items():
         dataset = data.read(file) if sets is None else sets[split]
         train = split == "train"
         notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
         for note in notes:
             logger.info(note)
-        checks.require_images(dataset)
+        dark = checks.require_images(dataset, reading)
+        if dark and options.intensity == "depth":
+            logger.warning(f"{dark[0].path} {TOO_DARK}")
         ids = align_categories(dataset, spec.classes)
         coco = to_dict(dataset)
         complete_annotations(coco)

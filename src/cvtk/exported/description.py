@@ -66,6 +66,8 @@ class Description(msgspec.Struct, frozen=True):
         score: Lowest score of the objects to show, where nobody says another.
         class_scores: The same by class name, as it was chosen in the training; empty where it is `score` for all.
         intensity: How images of more than 8 bits are scaled; see `cvtk.data.intensity.to_8_bits`.
+        page: Of a TIFF of several pages, from 1.
+        channels: One or three of the channels of a TIFF, from 1; empty: the only one, or red, green and blue.
         tile: Pixels of a tile of a large image in which objects are as large as in training; None: not known.
         licence: Under which the file may be used, in the words of who exported it.
     """
@@ -83,6 +85,8 @@ class Description(msgspec.Struct, frozen=True):
     licence: str
     class_scores: dict[str, float] = msgspec.field(default_factory=dict)
     intensity: Intensity = "depth"
+    page: int = 1
+    channels: list[int] = msgspec.field(default_factory=list)
     tile: int | None = None
 
     def text(self) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cvtk.data.crops import Crop, cut_out
 from cvtk.data.images import read_image
+from cvtk.data.reading import Reading
 from cvtk.errors import DataError, FileError
 from cvtk.io import is_file
 from cvtk.measure.scale import Row, Scale
@@ -117,7 +118,7 @@ def _pixels_of(scene: Scene) -> NDArray[np.uint8] | None:
             f"{picture}: the image is missing.",
             "Name its folder with --images, or leave colours out with --no-colours (colours=False in Python).",
         )
-    pixels = read_image(picture)
+    pixels = read_image(picture, Reading(to_be_seen=True))
     height, width = pixels.shape[:2]
     if (height, width) != (scene.height, scene.width):
         raise DataError(

@@ -6,16 +6,22 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
 from cvtk.declare import Option
-from cvtk.options.shared import Images, PathLike, _Device, _Force, _Tiles, _Trust
+from cvtk.options.shared import (
+    Images,
+    PathLike,
+    _Device,
+    _Force,
+    _Stack,
+    _Tiles,
+    _Trust,
+)
 
 
 @dataclass(frozen=True)
 class TrainedModel(_Trust):
     """What `evaluate` and `inference` of a script open their model from."""
 
-    model_weights: Annotated[
-        PathLike, Option(help="weights that train wrote, NAME.pth")
-    ]
+    model_weights: Annotated[PathLike, Option(help="weights of train, NAME.pth")]
     label: Annotated[
         PathLike | None,
         Option(help="class names to compare with", unset="of the weights"),
@@ -34,7 +40,7 @@ class EvaluateOptions(_Tiles, _Device, _Force):
 
 
 @dataclass(frozen=True)
-class PredictOptions(_Tiles, _Device):
+class PredictOptions(_Tiles, _Stack, _Device):
     """What is predicted, and how."""
 
     data: Annotated[
@@ -87,7 +93,7 @@ class InferenceOptions(PredictOptions, _Force):
     ] = False
     draw: Annotated[
         Literal["masks", "outlines", "boxes", "no"],
-        Option(help="masks, outlines, boxes or no drawings", in_vanilla=False),
+        Option(help="masks, outlines, boxes or no", in_vanilla=False),
     ] = "masks"
 
 

@@ -21,9 +21,9 @@ class _Device(Checked):
     device: Annotated[
         str,
         Option(
-            help="auto (a GPU if there is one), cpu or cuda:0",
+            help="auto, cpu, cuda:0 or mps",
             pattern=re.compile(r"auto|cpu|mps|cuda(:\d+)?"),
-            expected="auto, cpu, cuda or cuda:0",
+            expected="auto, cpu, cuda, cuda:0 or mps",
         ),
     ] = "auto"
 
@@ -40,7 +40,7 @@ class _Tiles(Checked):
     tile: Annotated[
         int | Literal["auto"] | None,
         Option(
-            help="cut large images into tiles of so many pixels",
+            help="cut into tiles of so many pixels",
             minimum=32,
             maximum=100_000,
             word="auto",
@@ -53,6 +53,38 @@ class _Tiles(Checked):
         float,
         Option(help="of tiles", minimum=0, maximum=0.9, in_vanilla=False),
     ] = 0.2
+    tta: Annotated[
+        bool,
+        Option(help="see images mirrored and enlarged too", in_vanilla=False),
+    ] = False
+
+
+CHANNELS = re.compile(r"[1-9]\d{0,2}(,[1-9]\d{0,2},[1-9]\d{0,2})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class _Stack(Checked):
+    _: KW_ONLY
+    page: Annotated[
+        int | None,
+        Option(
+            help="page of TIFF files",
+            minimum=1,
+            maximum=1_000_000,
+            unset="as in training, else 1",
+            in_vanilla=False,
+        ),
+    ] = None
+    channels: Annotated[
+        str | None,
+        Option(
+            help="channels of TIFF files, such as 3,1,2 or 2",
+            pattern=CHANNELS,
+            expected="three numbers from 1 on, such as 3,1,2, or one",
+            unset="as in training",
+            in_vanilla=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

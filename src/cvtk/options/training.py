@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cvtk.declare import Checked, Option
 from cvtk.options.repeats import _Repeats
-from cvtk.options.shared import PathLike, _Device, _Force, _Trust
+from cvtk.options.shared import PathLike, _Device, _Force, _Stack, _Trust
 
 # What follows a training: the steps done, all steps, and the newest losses (after a step) or metrics (after a
 # validation) by name.
@@ -28,7 +28,7 @@ class NewModel(Checked):
 
 
 @dataclass(frozen=True)
-class TrainOptions(_Repeats, _Trust, _Device, _Force):
+class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
     """One training: its data, what it writes, and how it learns."""
 
     train: Annotated[PathLike, Option(help="COCO file to learn from")]
@@ -78,10 +78,10 @@ class TrainOptions(_Repeats, _Trust, _Device, _Force):
     image_size: Annotated[
         int | None,
         Option(
-            help="size of the images in pixels",
+            help="size in pixels",
             minimum=32,
             maximum=8192,
-            unset="the architecture's own",
+            unset="the architecture's",
         ),
     ] = None
     weights: Annotated[
@@ -123,8 +123,8 @@ class TrainOptions(_Repeats, _Trust, _Device, _Force):
     intensity: Annotated[
         Literal["depth", "range", "percentiles"],
         Option(
-            kind="setting",
-            help='more than 8 bits are scaled by "depth", "range" or "percentiles"',
+            help="scale more than 8 bits by depth, range or percentiles",
+            in_vanilla=False,
         ),
     ] = "depth"
     log: Annotated[

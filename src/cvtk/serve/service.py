@@ -59,7 +59,7 @@ class Service:
         return decode_image(
             data,
             plain_name(file_name),
-            self.predictor.intensity,
+            self.predictor.reading,
             formats=FORMATS,
             most_pixels=self.options.max_megapixels * 1e6,
         )

@@ -10,8 +10,16 @@ from cvtk.data.checks.chunk import FIX
 from cvtk.data.checks.problems import Problems
 from cvtk.data.formats.finder import find_beside
 from cvtk.data.ids import is_usable
-from cvtk.data.images import ImageFacts, in_parallel, probe, resolve, too_thin
+from cvtk.data.images import (
+    ImageFacts,
+    in_parallel,
+    probe,
+    read_image,
+    resolve,
+    too_thin,
+)
 from cvtk.data.masks import require_size
+from cvtk.data.reading import USUAL, Reading
 from cvtk.data.types import Annotation, Dataset, Id, Image, show_id
 from cvtk.errors import CvtkError, DataError, FileError
 
@@ -152,21 +160,29 @@ def image_problem(image: Image, facts: ImageFacts) -> str:
     return too_thin(facts.width, facts.height)
 
 
-def require_images(dataset: Dataset) -> None:
+def require_images(dataset: Dataset, reading: Reading = USUAL) -> list[ImageFacts]:
     """Opens every image of a set, and refuses it where one cannot be used.
 
     Args:
         dataset: The set; file names are relative to its folder.
+        reading: How they are read.
+
+    Returns:
+        Images of 16 bits that are nearly black if the upper 8 are taken.
 
     Raises:
         FileError: Images are missing.
         DataError: Images are cut off, or of another size than the file says. The message names the first
             five and counts the rest.
     """
-    looked = in_parallel(lambda image: _error_of(dataset, image), dataset.images)
-    errors = [error for error in looked if error is not None]
+    looked = list(
+        in_parallel(lambda image: _look_at(dataset, image, reading), dataset.images)
+    )
+    errors = [found for found in looked if isinstance(found, CvtkError)]
     if not errors:
-        return
+        return [
+            facts for facts in looked if isinstance(facts, ImageFacts) and facts.dark
+        ]
     shown = " ".join(error.message for error in errors[:_SHOWN])
     more = f" And {len(errors) - _SHOWN} more." if len(errors) > _SHOWN else ""
     raise type(errors[0])(
@@ -175,13 +191,17 @@ def require_images(dataset: Dataset) -> None:
     )
 
 
-def _error_of(dataset: Dataset, image: Image) -> CvtkError | None:
+def _look_at(
+    dataset: Dataset, image: Image, reading: Reading
+) -> ImageFacts | CvtkError:
     try:
         facts = probe(resolve(dataset.folder, image.file_name))
+        problem = image_problem(image, facts)
+        if not problem and (facts.deep or reading.page > 1 or reading.channels):
+            read_image(facts.path, reading)  # whether it has that page and channels
     except CvtkError as error:
         return error
-    problem = image_problem(image, facts)
     if not problem:
-        return None
+        return facts
     kind = FileError if facts.error == "missing" else DataError
     return kind(f"{image.file_name}: {problem}.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from cvtk import __version__
 from cvtk.analysis.thresholds import DEFAULT_SCORE
+from cvtk.data.reading import Reading
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
 from cvtk.engine.export.trial import require_same_results
@@ -144,7 +145,7 @@ def _trace_and_write(
             score=score,
             licence=options.licence,
             class_scores=class_scores,
-            intensity=network.cfg.get("intensity", "depth"),
+            **Reading.noted_in(network.cfg).notes(),
             tile=size_seen(spec, network.cfg)[0],
         )
         record = Traced(traced, inputs, exported.outputs, image, options.opset)
