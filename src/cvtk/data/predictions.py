@@ -65,7 +65,7 @@ def write_predictions(
 class Predictions(Sequence[dict[str, Any]]):
     """Predictions in COCO's results format, packed: each becomes a dictionary when it is asked for.
 
-    A million dictionaries take a gigabyte, and this a fifth of it (benchmarks/report.py).
+    A million dictionaries take a gigabyte, and this a quarter of it (benchmarks/report.py).
     """
 
     def __init__(self) -> None:
