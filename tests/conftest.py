@@ -61,6 +61,7 @@ SLOW = (
     "scripts/test_errors.py::test_vanilla_",
     "scripts/test_hostile.py",
     "scripts/test_parity.py",
+    "serve/test_run.py",
     "test_docs.py::test_every_example",
     "test_doctor.py",
     "test_options.py::test_a_type_checker",
