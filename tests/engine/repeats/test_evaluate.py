@@ -12,8 +12,9 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.data import read
 from cvtk.data.coco import to_dict
+from cvtk.engine.card import options_record
 from cvtk.engine.evaluate import statistics_of, write_statistics
-from cvtk.engine.repeats.done import stats_file
+from cvtk.engine.repeats.done import card_file, stats_file
 from cvtk.engine.repeats.plan import make_plan
 from cvtk.engine.repeats.train import train_repeatedly
 from cvtk.errors import DataError
@@ -54,6 +55,8 @@ def done(spec, many, tmp_path_factory):
     for run in plan.runs:
         run.options.workspace.mkdir()
         run.weights.touch()
+        card = {"options": options_record(run.options)}
+        card_file(run.weights).write_text(json.dumps(card))
         tested, key = run.sets["test"], run.weights.name.partition(".fold")[0]
         own = found_by(run)
         found.setdefault(key, []).extend(own)

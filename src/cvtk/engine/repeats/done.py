@@ -27,8 +27,18 @@ def stats_file(weights: Path) -> Path:
     return weights.with_name(f"{weights.stem}.{STATS}")
 
 
+def card_file(weights: Path) -> Path:
+    """The run card, which a training writes last."""
+    return weights.with_name(weights.stem + CARD)
+
+
 def is_done(run: Run) -> bool:
-    """Whether a training has ended, with its evaluation."""
+    """Whether a training has ended with all that it writes."""
+    return is_tested(run) and is_file(card_file(run.weights))
+
+
+def is_tested(run: Run) -> bool:
+    """Whether there are the weights of a training, and its predictions and metrics on the test set."""
     files = (
         run.weights,
         run.options.workspace / PREDICTIONS,
@@ -68,7 +78,7 @@ def require_same(run: Run) -> None:
                 " has now. The data, --folds, --seed or --group_by has changed.",
                 _ANEW,
             )
-    card = run.weights.with_name(run.weights.stem + CARD)
+    card = card_file(run.weights)
     then: dict[str, Any] = _json(card).get("options", {}) if is_file(card) else {}
     now = json.loads(json.dumps(options_record(run.options)))
     different = [

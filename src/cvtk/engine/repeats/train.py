@@ -6,7 +6,12 @@ import time
 
 from cvtk.analysis.evaluation import Evaluation
 from cvtk.engine.processes import several_started
-from cvtk.engine.repeats.done import is_done, require_not_begun, require_same
+from cvtk.engine.repeats.done import (
+    is_done,
+    is_tested,
+    require_not_begun,
+    require_same,
+)
 from cvtk.engine.repeats.evaluate import (
     evaluate_together,
     folds_folder,
@@ -50,7 +55,7 @@ def train_repeatedly(
     runs = [run for run in plan.runs if options.fold in (None, run.fold)]
     require_usable(plan, runs, options)
     train_all(spec, runs, options)
-    missing = [run for run in plan.runs if not is_done(run)]
+    missing = [run for run in plan.runs if not is_tested(run)]
     if missing:
         folds = sorted({run.fold for run in missing if run.fold is not None})
         logger.info(
@@ -96,7 +101,8 @@ def train_all(spec: ModelSpec, runs: list[Run], options: TrainOptions) -> None:
         learned, tested = (len(run.sets[name].images) for name in ("train", "test"))
         text = f"{count}: learns from {learned} images, is tested on {tested}."
         if spent:
-            left = sum(spent) / len(spent) * (len(runs) - number + 1)
+            trainings = len(runs) - number + 1 + options.final
+            left = sum(spent) / len(spent) * trainings
             text += f" {_duration(left)} left for all."
         logger.info(text)
         started = time.monotonic()
