@@ -227,7 +227,7 @@ def _change_json(case: Case, change: Callable[[dict[str, Any]], object]) -> None
     """Changes the COCO file, wherever it is still one."""
     case.use_json()
     with contextlib.suppress(
-        OSError, ValueError, LookupError, TypeError, AttributeError
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError
     ):
         content = json.loads(case.json.read_text())
         change(content)
