@@ -147,6 +147,16 @@ def test_a_half_that_says_it_is_the_whole_is_not_believed():
     assert_masks(joined([left, right]), rectangle(10, 20, 90, 40))
 
 
+def test_a_weak_view_does_not_say_that_a_sure_one_goes_on():
+    # The right tile sees something faint that covers the object and its neighbour.
+    sure, faint = rectangle(45, 10, 55, 20), rectangle(45, 10, 75, 20)
+    left = seen(TILES[0], [(0, sure)], scores={0: 0.9})
+    right = seen(TILES[1], [(0, faint)], scores={0: 0.1})
+    assert_masks(joined([left, right]), sure)
+    equal = seen(TILES[1], [(0, faint)], scores={0: 0.8})
+    assert_masks(joined([left, equal]), faint)
+
+
 def test_boxes_without_masks_are_joined_by_the_same_rules():
     long, small = rectangle(10, 20, 90, 40), rectangle(45, 45, 55, 55)
     result = both(long, small, boxes_only=True)

@@ -20,6 +20,7 @@ from cvtk.results import Result
 
 SAME = 0.5  # IoU in the shared part from which two objects are one
 INSIDE = 0.6  # of a cut object, in the shared part, that lies in another: then it is a piece of it
+WEAK = 1 / 3  # of another view's score: then a view does not say what the object is
 BEYOND = 0.1  # of an object's pixels where another tile, which says that it sees all of it, sees nothing
 EDGE = 0.01  # of a tile: what comes as close to its edge may go on behind it
 CROPS = 1024  # masks that are kept unpacked
@@ -132,8 +133,8 @@ class _Merging:
             if index not in cut and index not in gone:
                 objects.append(self.pieces[index])
                 gone |= twins[index]
-        groups = _groups([i for i in order if i in cut and i not in gone], twins)
-        objects += [self._union(group) for group in groups]
+        left = [i for i in order if i in cut and i not in gone]
+        objects += [self._union(group) for group in self._groups(left, twins)]
         return sorted(objects, key=lambda piece: -piece.score)
 
     def _is_seen_better(self, index: int) -> bool:
@@ -198,10 +199,33 @@ class _Merging:
         """Whether neighbours see the object where this piece's tile sees nothing: so it is not the whole."""
         tile = self.pieces[index].tile
         for twin in twins:
+            if self._is_weak(twin, index):
+                continue
             inside, everywhere = self._area(twin, tile), self._area(twin, None)
             if everywhere - inside > BEYOND * everywhere:
                 return True
         return False
+
+    def _is_weak(self, index: int, beside: int) -> bool:
+        """Whether a piece is so much less sure than another that it is not believed: it may cover two objects."""
+        return self.pieces[index].score < WEAK * self.pieces[beside].score
+
+    def _groups(
+        self, indices: Sequence[int], twins: Sequence[set[int]]
+    ) -> list[list[int]]:
+        """Pieces that are one object, also by way of others; the surest come first, and weak ones are left out."""
+        left = dict.fromkeys(indices)
+        groups = []
+        while left:
+            group = [next(iter(left))]
+            del left[group[0]]
+            for index in group:  # grows while it is gone through
+                for twin in sorted(twins[index] & left.keys()):
+                    del left[twin]
+                    if not self._is_weak(twin, group[0]):
+                        group.append(twin)
+            groups.append(group)
+        return groups
 
     def _area(self, index: int, part: Tile | None) -> float:
         """The pixels of a piece in a part of the image, or in all of it."""
@@ -241,22 +265,6 @@ class _Merging:
         return Piece(
             best.tile, best.label, best.score, (left, top, right, bottom), mask, True
         )
-
-
-def _groups(indices: Sequence[int], twins: Sequence[set[int]]) -> list[list[int]]:
-    """Pieces that are one object, also by way of others."""
-    left = dict.fromkeys(indices)
-    groups = []
-    while left:
-        group = [next(iter(left))]
-        del left[group[0]]
-        for index in group:  # grows while it is gone through
-            for twin in twins[index]:
-                if twin in left:
-                    del left[twin]
-                    group.append(twin)
-        groups.append(group)
-    return groups
 
 
 def _clipped(
