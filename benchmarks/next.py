@@ -39,17 +39,17 @@ START = 10
 ADDED = 10
 POOL = 90
 TEST = 40
-STEPS = 40
+EPOCHS = 20
 BATCH = 4
 
 
 def training(folder: Path, name: str, data: Dataset, labels: list[str], **more):
-    """A model trained on a data set, for the same number of steps whatever its size."""
+    """A model trained on a data set."""
     file = data.folder / f"{folder.name}_{name}.json"
     write(data, file, force=True)
     model = cvtk.create_model(MODEL, labels=labels, task="det")
     options = {
-        "epochs": max(1, STEPS * BATCH // len(data.images)),
+        "epochs": EPOCHS,
         "batch_size": BATCH,
         "lr": 0.001,
         "seed": 0,
@@ -158,15 +158,16 @@ def loop(folder: Path, seed: int, rounds: int, start: Path) -> dict[str, list]:
         print(f"seed {seed}, {name}: {row}", flush=True)
         return model, row
 
-    begin, row = learn("start", first)
-    found: dict[str, list] = {}
-    for kind in ("next", "random"):
-        labelled, model = list(first), begin
-        found[kind] = [row]
-        for number in range(1, rounds + 1):
-            labelled += chosen_by(kind, model, data, labelled, seed)
-            model, result = learn(f"{kind}{number}", labelled)
-            found[kind].append(result)
+    model, row = learn("start", first)
+    found: dict[str, list] = {"next": [row], "random": [row]}
+    labelled = {kind: list(first) for kind in found}
+    models = dict.fromkeys(found, model)
+    for number in range(1, rounds + 1):
+        for kind in found:
+            added = chosen_by(kind, models[kind], data, labelled[kind], seed)
+            labelled[kind] += added
+            models[kind], row = learn(f"{kind}{number}", labelled[kind])
+            found[kind].append(row)
     return found
 
 
