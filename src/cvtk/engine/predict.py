@@ -257,9 +257,11 @@ def weak_objects_left_out(network: Any, score: float) -> Iterator[None]:
     if any(type(module).__name__ == "PAAHead" for module in network.modules()):
         parts = []
     before = [part["score_thr"] for part in parts]
+    # They keep what is above it, and an object of just this score counts.
+    below = float(np.nextafter(np.float32(score), np.float32(0)))
     try:
         for part in parts:
-            part["score_thr"] = max(part["score_thr"], score)
+            part["score_thr"] = max(part["score_thr"], below)
         yield
     finally:
         for part, own in zip(parts, before, strict=True):
