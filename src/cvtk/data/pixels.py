@@ -57,7 +57,8 @@ def decode(
         if image.format == "PNG" and is_deep(image) and image.mode.startswith("RGB"):
             values = _deep_colours(data)
         else:
-            values = _values_of(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # copies of scans are large
+            values = _values_of(image)
     if reading.channels:
         values = tiff.pick_channels(np.atleast_3d(values), reading, is_rgb=True)
     return _scaled(values, reading, together=True)
@@ -122,7 +123,7 @@ def is_deep(image: Any) -> bool:
 def _values_of(image: Any) -> NDArray[Any]:
     """The values of a Pillow image: (height, width) of any depth, or (height, width, 3) of 8 bits."""
     deep = image.mode == "F" or image.mode.startswith("I")
-    return np.asarray(image if deep else image.convert("RGB"))
+    return np.asarray(image if deep or image.mode == "RGB" else image.convert("RGB"))
 
 
 def _deep_colours(data: bytes) -> NDArray[Any]:
