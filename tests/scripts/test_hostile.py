@@ -75,6 +75,7 @@ FOUND = [
     ("vanilla", "train", "--set work_dir=elsewhere", "--output_weights"),
     ("vanilla", "train", "workspace is a file", "out/result"),
     ("vanilla", "train", "COCO: image of a pipe", "no image"),
+    ("vanilla", "train", "results are folders", "exists"),
     ("vanilla", "train", "--set default_hooks.checkpoint=None", "no checkpoint"),
     ("vanilla", "evaluate", "--output 'data/label.txt/more'", "data/label.txt"),
     ("vanilla", "evaluate", "weights: None", "model.pth"),
