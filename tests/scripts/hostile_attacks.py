@@ -91,7 +91,8 @@ class Case:
 
     def use_json(self) -> None:
         """Lets inference read the COCO file, as the others do."""
-        if self.command == "inference":
+        reads_json = str(self.options.get("data")).endswith(".json")
+        if self.command == "inference" and not reads_json:
             self.options["data"] = "data/all.json"
 
 
@@ -674,10 +675,11 @@ def other_backend(case: Case) -> None:
 @attack("results exist")
 def results_exist(case: Case) -> None:
     """Results of these names are there, and some that are the user's own."""
-    for name in ("test_stats.json", "test_outputs.coco.json", "instances.json"):
-        (case.folder / "out" / name).write_text("older")
-    (case.folder / "out" / "a.png").write_text("older")
-    (case.folder / "out" / "result.py").write_text("mine = 1")
+    results = ("test_stats.json", "test_outputs.coco.json", "instances.json", "a.png")
+    contents = {**dict.fromkeys(results, "older"), "result.py": "mine = 1"}
+    for name, content in contents.items():
+        if not (case.folder / "out" / name).is_dir():  # which an attack before made
+            (case.folder / "out" / name).write_text(content)
 
 
 @attack("results are folders")
