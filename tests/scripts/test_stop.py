@@ -52,6 +52,31 @@ def test_a_signal_that_was_swallowed_comes_again(number, monkeypatch):
     busy(0.2)  # and not any more
 
 
+class Worker:
+    """What is stopped as it is deleted."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def __del__(self):
+        if self.error:
+            raise self.error
+        os.kill(os.getpid(), signal.SIGINT)
+        busy(1)
+
+
+def test_a_signal_that_python_swallowed_is_not_shown(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: shown.append(args.exc_type))
+    monkeypatch.setattr(stop, "AGAIN", 0.05)
+    with pytest.raises(KeyboardInterrupt), Stop():
+        Worker(ValueError())
+        assert shown == [ValueError], "a mistake is"
+        Worker()
+        busy(5)
+    assert shown == [ValueError]
+
+
 def test_an_import_is_waited_for_but_not_for_long(tmp_path, monkeypatch):
     # PyTorch's would abort the process.
     monkeypatch.syspath_prepend(tmp_path)

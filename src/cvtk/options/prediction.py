@@ -56,7 +56,7 @@ class PredictOptions(_Tiles, _Stack, _Device):
     score: Annotated[
         float | None,
         Option(
-            help="lowest score that is drawn and written",
+            help="lowest score to show",
             minimum=0,
             maximum=1,
             unset="those of the weights, else 0.3",

@@ -16,7 +16,7 @@ class _Repeats(Checked):
     folds: Annotated[
         int | None,
         Option(
-            help="cross-validation: trainings, each tested on other images",
+            help="trainings, each tested on other images",
             minimum=2,
             maximum=100,
             unset="one",
@@ -49,7 +49,7 @@ class _Repeats(Checked):
     ] = None
     learning_curve: Annotated[
         bool,
-        Option(help="also on 25 and 50% of the images", in_vanilla=False),
+        Option(help="also on 25, 50% of images", in_vanilla=False),
     ] = False
     group_by: Annotated[
         str | None,

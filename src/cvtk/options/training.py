@@ -87,7 +87,7 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
     weights: Annotated[
         str,
         Option(
-            help="start from coco, imagenet, none, a file or a URL",
+            help="start: coco, imagenet, none, file or URL",
             pattern=re.compile(r"\S.*"),
             expected="coco, imagenet, none, a file or a URL",
         ),
@@ -100,10 +100,10 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
     early_stop: Annotated[
         int | None,
         Option(
-            help="end after so many epochs without a better AP",
+            help="epochs to wait for a better AP",
             minimum=1,
             maximum=100_000,
-            unset="train all epochs",
+            unset="all",
         ),
     ] = None
     aim: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType, TracebackType
@@ -39,6 +40,8 @@ class Stop:
             if before is not signal.SIG_IGN:  # as a shell sets it for its background
                 self._before[number] = before
                 signal.signal(number, self._end)
+        self._report = sys.unraisablehook
+        sys.unraisablehook = self._report_others
         return self
 
     def __exit__(
@@ -49,8 +52,14 @@ class Stop:
     ) -> None:
         self._over = True
         self._forget_timer()
+        sys.unraisablehook = self._report
         for number, before in self._before.items():
             signal.signal(number, before)
+
+    def _report_others(self, swallowed: sys.UnraisableHookArgs) -> None:
+        """Reports what Python swallows in a `__del__`, but for what was raised here, which comes again."""
+        if not (self.asked and swallowed.exc_type is KeyboardInterrupt):
+            self._report(swallowed)
 
     def _forget_timer(self) -> None:
         if self._again is not None:
