@@ -25,7 +25,9 @@ from pycocotools import mask as coco_mask
 import cvtk
 import cvtk.io
 from cvtk.analysis.thresholds import Thresholds
+from cvtk.data.tiles import tiles_of
 from cvtk.engine.export.export import scores_to_note
+from cvtk.engine.seams import as_result, merge, pieces_of
 from cvtk.errors import FileError, ModelError, OptionError
 from cvtk.exported.options import ExportOptions
 
@@ -151,22 +153,32 @@ def test_the_metrics_are_the_same(exported, demo, kind):
 
 
 def test_large_images_in_tiles(exported, demo):
-    """Tile by tile it finds what the weights find, at a size that it knows from the training."""
-    images = sorted((demo.train.parent / "images").iterdir())[:2]
+    """Its tiles are what one would cut and predict oneself, of a size that it knows from the training.
 
-    def found(name, tile):
-        model = cvtk.create_model(exported / name)
-        return list(model.predict(images, score=WEAK, tile=tile, device="cpu"))
+    What the weights find in tiles is the same only where scores differ: those of a weak network are often equal,
+    and then the last digit decides which of two views is the better one.
+    """
+    image = sorted((demo.train.parent / "images").iterdir())[0]
+    model = cvtk.create_model(exported / "fruit.onnx")
 
-    tiled = found("fruit.onnx", 64)
-    for one, other in zip(tiled, found("fruit.pth", 64), strict=True):
-        require_same_objects(one, other)
-    assert any(len(one) for one in tiled), "or there is nothing to compare"
+    def found(pixels, tile=None):
+        [result] = model.predict(pixels, score=WEAK, tile=tile, device="cpu")
+        return result
+
+    pixels = np.asarray(Image.open(image).convert("RGB"))
+    height, width = pixels.shape[:2]
+    tiles = tiles_of(width, height, 64, 0.2)
+    pieces = []
+    for tile in tiles:
+        part = found(pixels[tile.top : tile.bottom, tile.left : tile.right])
+        pieces += pieces_of(part, tile, height, width)
+    by_hand = as_result(merge(pieces, tiles, height, width), part, height, width)
+    tiled = found(pixels, 64)
+    assert len(tiled) > 5, "or there is nothing to compare"
+    assert tiled.masks == by_hand.masks
+    np.testing.assert_allclose(tiled.scores, by_hand.scores, atol=1e-6)
     # The longer side of the images of the training, 128 pixels, is that of the network's input.
-    for one, other in zip(
-        found("fruit.onnx", "auto"), found("fruit.onnx", 128), strict=True
-    ):
-        assert one.masks == other.masks
+    assert found(pixels, "auto").masks == found(pixels, 128).masks
 
 
 def test_it_knows_what_is_needed_to_use_it(exported, demo):
