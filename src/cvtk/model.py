@@ -202,7 +202,7 @@ class Model:
         """
         from cvtk.engine.next_images import choose_next
 
-        return choose_next(self._predictor(options.device), options)
+        return choose_next(self._predictor(options.device, options.tta), options)
 
     @takes(ExportOptions)
     def export(self, options: ExportOptions) -> Path:

@@ -21,6 +21,7 @@ from cvtk.engine.spec import open_weights
 from cvtk.engine.streaming import AnyPredictor, read_ahead
 from cvtk.errors import DataError, FileError
 from cvtk.io import encode_mask
+from cvtk.model import create_model
 from cvtk.options import NextOptions
 from cvtk.results import Result
 
@@ -173,3 +174,22 @@ def test_the_command_writes_a_list_that_inference_takes(untrained, photos, tmp_p
     ]
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 1 and "exists already" in again.stderr
+
+
+def test_views_of_an_image_change_how_sure_a_model_is(untrained, photos):
+    model = create_model(untrained)
+    once = model.choose_next(photos, 3)
+    augmented = model.choose_next(photos, 3, tta=True)
+    told = [sorted(image.uncertainty for image in found) for found in (once, augmented)]
+    assert told[0] != told[1]
+
+
+@pytest.mark.parametrize(
+    ("tile", "said"), [("auto", "1 image: "), ("x", "--tile cannot be 'x'")]
+)
+def test_tiles_are_a_number_or_auto(tile, said, untrained, photos, tmp_path):
+    words = ["data", "next", untrained, photos, "-n", 1, "--tile", tile]
+    words += ["--output", tmp_path / "next.txt"]
+    done = CliRunner().invoke(main, [*map(str, words)])
+    assert (done.exit_code == 0) == (tile == "auto"), done.output
+    assert said in done.output

@@ -25,7 +25,7 @@ def declared_options(
 
     Args:
         options: The dataclass.
-        spelled: Another spelling that is taken too, by the name of the option.
+        spelled: Another flag that is taken too, such as "-n", by the name of the option.
     """
 
     def decorate(command: Command) -> Command:
@@ -44,22 +44,31 @@ def _parameters(
             yield click.argument(declared.name, type=_type_of(declared))
             continue
         name = declared.name
-        names = dict.fromkeys([name, name.replace("_", "-"), spelled.get(name, name)])
+        flags = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"])
+        if name in spelled:
+            flags[spelled[name]] = None
         unset = declared.option.unset if declared.default is None else ""
         yield click.option(
-            *(f"--{spelling}" for spelling in names),
+            *flags,
             name,
             type=_type_of(declared),
             is_flag=declared.base is bool,
             default=declared.default,
             show_default=unset or declared.base is not bool,
-            help=declared.option.help,
+            help=_help_of(declared),
         )
+
+
+def _help_of(declared: Declared) -> str:
+    option = declared.option
+    return f"{option.help}; {option.word_help}" if option.word else option.help
 
 
 def _type_of(declared: Declared) -> Any:
     """What click reads a value as."""
     option = declared.option
+    if option.word:  # a number or this word: the dataclass reads it
+        return str
     if declared.base is Path:
         return FILE
     if declared.base is Literal:

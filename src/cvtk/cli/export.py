@@ -19,7 +19,7 @@ Examples:
   python outputs/fruit_onnx.py photo.jpg found.png"""
 )
 @click.argument("weights", type=FILE)
-@declared_options(ExportOptions, spelled={"licence": "license"})
+@declared_options(ExportOptions, spelled={"licence": "--license"})
 @click.option(
     "--trust_weights",
     "--trust-weights",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvtk.cli.data.common import FILE, echo, force_option
+from cvtk.cli.data.common import FILE, echo
+from cvtk.cli.declared import declared_options
 from cvtk.options import NextOptions
 from cvtk.words import counted
 
@@ -24,78 +25,22 @@ Examples:
   cvtk data next fruit.onnx photos --predictions next.json"""
 )
 @click.argument("model", type=FILE)
-@click.argument("pool", type=FILE)
-@click.option(
-    "-n",
-    "--count",
-    type=click.IntRange(1),
-    default=NextOptions.count,
-    show_default=True,
-    help="How many images to choose.",
-)
-@click.option(
-    "--labelled",
-    "--labeled",
-    type=FILE,
-    help="Images that are labelled already: COCO file, folder or text file.",
-)
+@declared_options(NextOptions, spelled={"count": "-n", "labelled": "--labeled"})
 @click.option(
     "--output",
     type=FILE,
     default=Path("next.txt"),
     show_default=True,
-    help="Text file for the paths, as inference takes it.",
-)
-@click.option(
-    "--predictions",
-    type=FILE,
-    metavar="NEXT.json",
-    help="COCO file for what is found in the chosen images, to be corrected.",
-)
-@click.option(
-    "--score",
-    type=click.FloatRange(0, 1),
-    help="Lowest score of --predictions.  [default: those of the weights, else 0.3]",
-)
-@click.option(
-    "--tile",
-    metavar="N|auto",
-    help="Cut large images into tiles, as inference does.",
-)
-@click.option(
-    "--batch_size",
-    "--batch-size",
-    type=click.IntRange(1),
-    default=NextOptions.batch_size,
-    show_default=True,
-    help="Images or tiles at once.",
-)
-@click.option(
-    "--device",
-    default=NextOptions.device,
-    show_default=True,
-    help="auto, cpu or cuda:0.",
+    help="text file for the paths, as inference takes it",
 )
 @click.option(
     "--trust_weights",
     "--trust-weights",
     is_flag=True,
-    help="Load weights that may run code; only from people you trust.",
+    help="load weights that may run code; only from people you trust",
 )
-@force_option
 def command(
-    model: Path,
-    pool: Path,
-    count: int,
-    labelled: Path | None,
-    output: Path,
-    predictions: Path | None,
-    score: float | None,
-    tile: str | None,
-    batch_size: int,
-    device: str,
-    trust_weights: bool,
-    force: bool,
+    model: Path, output: Path, trust_weights: bool, force: bool, **values: Any
 ) -> None:
     """Choose the images of POOL that MODEL would learn most from, to label them next.
 
@@ -107,17 +52,8 @@ def command(
     from cvtk.model import create_model
 
     require_free(output, force=force)
-    chosen = create_model(model, trust_weights=trust_weights).choose_next(
-        pool,  # type: ignore[arg-type]  # a path
-        count,
-        labelled=labelled,
-        predictions=predictions,
-        score=score,
-        tile=tile,  # type: ignore[arg-type]  # the options read it
-        batch_size=batch_size,
-        device=device,
-        force=force,
-    )
+    network = create_model(model, trust_weights=trust_weights)
+    chosen = network.choose_next(force=force, **values)
     with atomic_write(output, force=force) as part:
         lines = [f"{_from(output, image.path)}\n" for image in chosen]
         part.write_text("".join(lines), encoding="utf-8")
