@@ -22,7 +22,7 @@ def is_apart(first, second, images):
 def told_apart(images, skill, tests, draws):
     """The share of tests that tell a model apart from one that finds less: paired, and each on its own."""
     rng = np.random.default_rng(1)
-    everything = np.ones(images, dtype=bool)
+    everything = np.arange(images)
     paired = alone = 0
     for test in range(tests):
         seen = scene(rng, images)

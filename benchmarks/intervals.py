@@ -2,6 +2,8 @@
 
 Images are drawn from a population whose metrics are known (from 20,000 images): they differ in quality, so that
 the objects of one image resemble each other. The percentile interval of the same draws is there to compare with.
+Then images come in groups of five that are of one quality, such as five photographs of a plant: drawn one by one, they
+are taken for five independent ones.
 
     python benchmarks/intervals.py [--tests N]
 """
@@ -20,16 +22,17 @@ from cvtk.tables import table
 
 CLASSES = ["a", "b"]
 SCORE = 0.5
+ALIKE = 5
 
 
-def simulate(rng, images, objects=8, false=4):
+def simulate(rng, images, objects=8, false=4, alike=1):
     """Matches of images of different quality, with about so many objects and false detections in each."""
-    return detect(rng, scene(rng, images, objects), false)
+    return detect(rng, scene(rng, images, objects, alike), false)
 
 
-def scene(rng, images, objects=8):
-    """The quality of each image, and the image and the class of each object."""
-    quality = rng.beta(6, 3, images)
+def scene(rng, images, objects=8, alike=1):
+    """The quality of each image, the same in so many, and the image and the class of each object."""
+    quality = np.repeat(rng.beta(6, 3, images // alike), alike)
     true_image = np.repeat(np.arange(images), rng.poisson(objects, images))
     return quality, true_image, rng.integers(1, 3, len(true_image))
 
@@ -90,7 +93,7 @@ def coverage(images, tests, draws):
     """The share of tests whose interval holds the true value, by metric: ours, and the percentile one."""
     rng = np.random.default_rng(1)
     true = metrics(simulate(rng, 20_000), draws=0)
-    everything = np.ones(images, dtype=bool)
+    everything = np.arange(images)
     hits = {name: [0, 0] for name in true}
     for test in range(tests):
         matches = simulate(rng, images)
@@ -100,6 +103,24 @@ def coverage(images, tests, draws):
         for name, values in drawn.items():
             for place, rule in enumerate((bootstrap.interval_of, percentile)):
                 told = rule(values, images)
+                hits[name][place] += told.low <= true[name].value <= told.high
+    return {name: [n / tests for n in found] for name, found in hits.items()}
+
+
+def coverage_of_groups(images, alike, tests, draws):
+    """The same where so many images are alike: drawn by groups, and one by one."""
+    rng = np.random.default_rng(1)
+    true = metrics(simulate(rng, 20_000), draws=0)
+    alone = np.arange(images)
+    hits = {name: [0, 0] for name in true}
+    for test in range(tests):
+        matches = simulate(rng, images, alike=alike)
+        kept = matches.found.score >= SCORE
+        for place, groups in enumerate((alone // alike, alone)):
+            weights = bootstrap.draw_images(groups, draws, seed=test)
+            drawn = bootstrap.draw_metrics(matches, kept, weights, limit=100).overall
+            for name, values in drawn.items():
+                told = bootstrap.interval_of(values, len(np.unique(groups)))
                 hits[name][place] += told.low <= true[name].value <= told.high
     return {name: [n / tests for n in found] for name, found in hits.items()}
 
@@ -115,6 +136,14 @@ def main(draws=300):
     print(f"How often the true value is in a 95% interval, of {tests} tests")
     header = ("images", "metric", "cvtk", "percentile")
     print(table(rows, header, right=(0, 2, 3)))
+    rows = []
+    for groups in (12, 30, 60):
+        found = coverage_of_groups(groups * ALIKE, ALIKE, tests, draws)
+        for name, (ours, other) in found.items():
+            rows.append((groups, name, f"{ours:.3f}", f"{other:.3f}"))
+    print(f"\nThe same in groups of {ALIKE} images that are alike")
+    header = ("groups", "metric", "groups drawn", "images drawn")
+    print(table(rows, header, right=(0, 2, 3)) + "\n")
     matches = simulate(np.random.default_rng(1), 500, objects=7, false=93)
     start = time.perf_counter()
     metrics(matches, draws=1000)

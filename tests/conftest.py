@@ -23,6 +23,7 @@ SLOW = (
     "analysis/test_comparison.py::test_equal_models",
     "analysis/test_comparison.py::test_the_interval",
     "analysis/test_bootstrap.py::test_an_interval",
+    "analysis/test_bootstrap.py::test_intervals_of_groups",
     "analysis/test_drawings.py",
     "analysis/test_report.py",
     "cli/test_doctor.py",

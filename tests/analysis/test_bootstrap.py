@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenes import CLASSES, Scene, random_scene, write
 
-from cvtk.analysis.bootstrap import intervals
+from cvtk.analysis.bootstrap import draw_images, interval_of, intervals
 from cvtk.analysis.matching import match
+from cvtk.data import read
 from cvtk.metrics import evaluate_detections, from_predictions, ground_truth
 
 
@@ -83,3 +86,56 @@ def test_all_found_in_every_image_is_sure(tmp_path):
     assert told.overall["AP"].low == told.overall["AP"].high == pytest.approx(1)
     assert np.isnan(told.by_class["root"]["AP"].value), "there is none of this class"
     assert "From 3 images they are rough" in told.note
+
+
+def test_images_that_belong_together_are_drawn_together(tmp_path):
+    matches, _ = matches_of(tmp_path, random_scene(5, images=12), images=12)
+    kept = matches.found.score >= 0.3
+    alone = intervals(matches, kept, draws=20)
+    names = ["a", "a", "a", "b", "b", *[""] * 7]
+    matches = replace(matches, truth=replace(matches.truth, image_groups=names))
+    groups = matches.truth.groups
+    assert groups.tolist() == [0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8]
+    weights = draw_images(groups, draws=50)
+    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 3:5] > 1).any()
+    assert (weights[:, [0, 3, *range(5, 12)]].sum(axis=1) == 9).all()
+    told = intervals(matches, kept, draws=20)
+    assert (told.groups, alone.groups) == (9, 12)
+    assert "draws of 9 groups of images" in told.note
+    assert "The 12 images are not independent of each other" in told.note
+    assert "draws of 12 images" in alone.note and "independent" not in alone.note
+    assert told.overall["AP"].value == alone.overall["AP"].value
+
+
+def test_one_group_says_nothing_of_others(tmp_path):
+    matches, _ = matches_of(tmp_path, random_scene(5))
+    matches = replace(matches, truth=replace(matches.truth, image_groups=["a"] * 4))
+    told = intervals(matches, matches.found.score >= 0.3, draws=20)
+    assert np.isnan(told.overall["AP"].low)
+    assert "all are one group, from which no interval can be computed" in told.note
+
+
+def test_the_group_of_an_image_is_read_from_its_file(tmp_path):
+    dataset = read(write(tmp_path, [], images=3))
+    dataset.images[2].group = dataset.images[0].group = "plant 7"
+    assert ground_truth(dataset).groups.tolist() == [0, 1, 0]
+
+
+def test_intervals_of_groups_hold_the_truth_where_those_of_images_are_too_narrow():
+    """30 plants of different difficulty, five photographs of each: how often the true recall is in the interval."""
+    rng = np.random.default_rng(0)
+    plants, photographs, tests = 30, 5, 400
+    held = {"groups": 0, "images": 0}
+    for test in range(tests):
+        difficulty = np.repeat(rng.beta(6, 3, plants), photographs)  # its mean is 2/3
+        objects = np.full(len(difficulty), 8)
+        found = rng.binomial(objects, difficulty)
+        alone = np.arange(len(difficulty))
+        for name, groups in (("groups", alone // photographs), ("images", alone)):
+            weights = draw_images(groups, 200, seed=test)
+            drawn = weights @ found / (weights @ objects)
+            told = interval_of(drawn, len(np.unique(groups)))
+            held[name] += told.low <= 2 / 3 <= told.high
+    # 95% are expected, and 92% to 98% come in all but 1 of 100 runs.
+    assert 0.92 <= held["groups"] / tests <= 0.98
+    assert held["images"] / tests < 0.8

@@ -73,6 +73,20 @@ def test_few_images_show_nothing(tmp_path):
     assert not any(d.is_sure for d in told.everything.overall.values())
 
 
+def test_images_of_one_group_count_once(tmp_path):
+    """30 photographs of 5 plants: what 30 plants would show, five do not."""
+    dataset, truth, rng = leaves(tmp_path)
+    pair = Rival("A", guesses(truth, rng, 1)), Rival("B", guesses(truth, rng, 5))
+    assert compare_predictions(dataset, *pair, "segm").everything.overall["AP"].is_sure
+    for image in dataset.images:
+        image.group = f"plant {image.id % 5}"
+    told = compare_predictions(dataset, *pair, "segm")
+    assert not told.everything.overall["AP"].is_sure
+    assert "on these 30 images" in told.sentence
+    assert "fewer than 6 groups of images cannot show more" in told.sentence
+    assert any("The 30 images are 5 groups" in note for note in told.notes)
+
+
 def test_nothing_to_be_found(tmp_path):
     dataset = read(write(tmp_path, [], images=8))
     told = compare_predictions(dataset, Rival("A", []), Rival("B", []), "segm")

@@ -117,6 +117,47 @@ def test_scores_to_cut_at_that_do_not_fit_are_left_aside(evaluated, demo, cuts):
     assert f"{evaluated[1]} from 0.3" in done.output
 
 
+def test_a_cross_validation_is_cut_and_drawn_as_its_folds_and_groups_are(
+    evaluated, demo
+):
+    dataset = read(demo.train)
+    ids = [image.id for image in dataset.images]
+    scores = [dict.fromkeys(dataset.class_names, score) for score in (0.5, 0.95)]
+    folds = [
+        {"fold": n, "image_ids": part, "cut_at": own}
+        for n, part, own in zip((1, 2), (ids[:2], ids[2:]), scores, strict=True)
+    ]
+    told = {"computed_on": f"{demo.train}, 4 images", "folds": folds}
+    stats = evaluated[0] / "test_stats.json"
+    stats.write_text(json.dumps({**told, "groups": [[ids[0], ids[3]]]}))
+    done = cvtk.compare(*evaluated)
+    assert done.everything.units == 3
+    assert "0.50 to 0.95" in done.notes[-1]
+    # All predictions have a score of 0.9: none of the second fold counts.
+    per_image = dataset.by_image()
+    counts = [sum(not a.is_crowd for a in per_image[id_]) for id_ in ids]
+    recall = sum(counts[:2]) / sum(counts)
+    assert done.everything.overall["recall"].first == pytest.approx(recall)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"folds": 3, "groups": 3},
+        {"folds": [3], "groups": [3]},
+        {"folds": [], "groups": []},
+        {"folds": [{"cut_at": {"strawberry": 0.5}}], "groups": [[{}], ["nobody", 99]]},
+        {"folds": [{"image_ids": [1], "cut_at": {"other": 0.5}}]},
+    ],
+)
+def test_damaged_statistics_are_left_aside(evaluated, demo, damage):
+    stats = {"computed_on": f"{demo.train}, 4 images", **damage}
+    (evaluated[1] / "test_stats.json").write_text(json.dumps(stats))
+    done = run(*evaluated)
+    assert done.exit_code == 0, done.output
+    assert f"{evaluated[1]} from 0.3" in done.output
+
+
 def test_nothing_is_replaced_unasked(evaluated, tmp_path):
     (tmp_path / "out.csv").write_text("mine")
     done = run(*evaluated, "--output", tmp_path / "out.csv")

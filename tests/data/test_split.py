@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -164,6 +165,46 @@ def test_split_files_keep_every_field_and_find_their_images(tmp_path):
         split_file(file, tmp_path / "other")
     with pytest.raises(DataError, match="cannot make 3 parts"):
         split_file(file, tmp_path / "other", group_by="images", look=False)
+
+
+def noted(files):
+    """By part, the groups of its images."""
+    return {name: [i.group for i in read(f).images] for name, f in files.items()}
+
+
+def test_the_files_note_which_images_belong_together(tmp_path):
+    file = small(tmp_path / "in")
+    _, files = split_file(file, tmp_path / "looks", ratios="1:1")
+    groups = Counter(g for part in noted(files).values() for g in part)
+    assert groups == {"images/i0.png": 2, "images/i2.png": 2, "": 6}
+    key = r"i(\d)"
+    _, files = split_file(file, tmp_path / "names", ratios="1:1", group_by=key)
+    groups = Counter(g for part in noted(files).values() for g in part)
+    assert groups == {"0": 2, "2": 2, **dict.fromkeys("456789", 1)}
+
+
+@pytest.mark.parametrize("field", ["group", "tile_of"])
+def test_a_second_split_keeps_together_what_a_file_notes(field, tmp_path):
+    file = small(tmp_path)
+    content = json.loads(file.read_text())
+    for image in content["images"]:
+        image[field] = "ab"[image["id"] >= 6]
+    file.write_text(json.dumps(content))
+    parts = split(read(file), parse_ratios("6:4"), look=False).parts
+    assert {i.id for i in parts["valid"].images} == {6, 7, 8, 9}
+    keys = [str(k) for k in range(10)]
+    parts = split(read(file), parse_ratios("5:5"), keys=keys, look=False).parts
+    assert len(parts["valid"].images) == 5
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}, True, 1.5])
+def test_a_group_is_a_text_or_a_number(value, tmp_path):
+    file = small(tmp_path, 4)
+    content = json.loads(file.read_text())
+    content["images"][0]["group"] = value
+    content["images"][1]["group"] = 7
+    file.write_text(json.dumps(content))
+    assert [image.group for image in read(file).images] == ["", "7", "", ""]
 
 
 def test_combine_merges_classes_and_keeps_images_of_equal_name_apart(tmp_path):

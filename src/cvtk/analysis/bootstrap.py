@@ -1,8 +1,9 @@
 """How sure a metric is: 95% intervals by a bootstrap over images.
 
 Images are drawn with replacement, and each metric is computed on every draw. Objects of one image are not
-independent of each other, so images are drawn and not objects. All draws come from one evaluation: a draw is a
-weight per image.
+independent of each other, so images are drawn and not objects. For the same reason images that belong together (of
+one plant, or near-duplicates) are drawn together: a cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and
+their Application", 1997, section 3.8). All draws come from one evaluation: a draw is a weight per image.
 
 The interval is the normal one with the draws' standard deviation, corrected for their bias (Efron and Tibshirani,
 "An Introduction to the Bootstrap", 1993, chapters 10 and 12), and widened for few images as Hesterberg advises ("What
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from cvtk.analysis.matching import Matches
 from cvtk.analysis.ranking import Ranking, Weights, average_precisions, recall
 from cvtk.metrics.arrays import IOU_THRESHOLDS
+from cvtk.words import counted
 
 DRAWS = 1000
 FEW_IMAGES = 30
@@ -53,11 +55,13 @@ class Intervals:
             are of all objects together.
         by_class: The same for each class, by its name.
         note: What a reader should know of them, as a sentence.
+        groups: From how many groups of images that belong together they come; an image alone is one.
     """
 
     overall: dict[str, Interval]
     by_class: dict[str, dict[str, Interval]]
     note: str
+    groups: int
 
 
 Values: TypeAlias = dict[str, NDArray[np.float64]]
@@ -94,37 +98,47 @@ def intervals(
         draws: How often images are drawn.
         seed: Of the draws: the same gives the same intervals.
     """
-    images = len(matches.truth.image_names)
-    weights = draw_images(np.ones(images, dtype=bool), draws, seed)
+    groups = matches.truth.groups
+    weights = draw_images(groups, draws, seed)
     drawn = draw_metrics(matches, is_kept, weights, limit)
+    units = len(np.unique(groups))
     return Intervals(
-        overall=_intervals_of(drawn.overall, images),
+        overall=_intervals_of(drawn.overall, units),
         by_class={
-            name: _intervals_of(values, images)
+            name: _intervals_of(values, units)
             for name, values in drawn.by_class.items()
         },
-        note=_note(images, draws),
+        note=_note(len(groups), units, draws),
+        groups=units,
     )
 
 
-def draw_images(chosen: NDArray[np.bool_], draws: int, seed: int = 0) -> Weights:
-    """Draws images with replacement.
+def draw_images(
+    groups: NDArray[np.int64],
+    draws: int,
+    seed: int = 0,
+    chosen: NDArray[np.bool_] | None = None,
+) -> Weights:
+    """Draws groups of images with replacement.
 
     Args:
-        chosen: (images,) which images there are to draw from.
-        draws: How often as many as there are are drawn.
+        groups: (images,) the group of each image, as `GroundTruth.groups` has them.
+        draws: How often as many groups as there are are drawn.
         seed: The same gives the same draws.
+        chosen: (images,) which images there are to draw from; all where left out.
 
     Returns:
         (1 + draws, images) how often each image counts. The first row is the chosen images as they are.
     """
-    count = int(chosen.sum())
-    weights = np.zeros((1 + draws, len(chosen)), dtype=np.int32)
+    chosen = np.ones(len(groups), dtype=bool) if chosen is None else chosen
+    found, group = np.unique(groups[chosen], return_inverse=True)
+    count = len(found)
+    weights = np.zeros((1 + draws, len(groups)), dtype=np.int32)
     weights[0, chosen] = 1
     if count:
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
-        weights[1:, chosen] = drawn
+        weights[1:, chosen] = drawn[:, group]
     return weights
 
 
@@ -161,8 +175,8 @@ def draw_metrics(
     return Drawn(overall, {name: by_class[name] for name in matches.truth.class_order})
 
 
-def _intervals_of(values: Values, images: int) -> dict[str, Interval]:
-    return {name: interval_of(drawn, images) for name, drawn in values.items()}
+def _intervals_of(values: Values, units: int) -> dict[str, Interval]:
+    return {name: interval_of(drawn, units) for name, drawn in values.items()}
 
 
 def _ranked_metrics(
@@ -256,42 +270,51 @@ def _mean_over_classes(values: list[NDArray[np.float64]]) -> NDArray[np.float64]
 
 
 def interval_of(
-    values: NDArray[np.float64], images: int, least: float = 0.0
+    values: NDArray[np.float64], units: int, least: float = 0.0
 ) -> Interval:
     """The value of the data set, which comes first, and its interval from the draws.
 
     Args:
         values: (B,) of the data set and of each draw.
-        images: How many there were to draw from.
+        units: How many groups of images there were to draw from; an image alone is one.
         least: The lowest value that there can be: 0 for a metric, -1 for the difference of two. The highest is 1.
     """
     value, drawn = float(values[0]), values[1:]
     drawn = drawn[~np.isnan(drawn)]
-    if math.isnan(value) or len(drawn) < 2 or images < 2:
+    if math.isnan(value) or len(drawn) < 2 or units < 2:
         return Interval(value, math.nan, math.nan)
     bias = float(drawn.mean()) - value
-    margin = _margin(images) * float(drawn.std(ddof=1))
+    margin = _margin(units) * float(drawn.std(ddof=1))
     low, high = value - bias - margin, value - bias + margin
     return Interval(value, max(least, min(low, value)), min(1.0, max(high, value)))
 
 
-def _margin(images: int) -> float:
+def _margin(units: int) -> float:
     """How many standard deviations of the draws an interval reaches to either side.
 
     The quantile of the t distribution (Abramowitz and Stegun, 26.7.5), and that the spread of draws from n
-    images is too small by sqrt((n - 1) / n).
+    is too small by sqrt((n - 1) / n).
     """
-    freedom = images - 1
+    freedom = units - 1
     quantile = _NORMAL * (1 + (_NORMAL**2 + 1) / (4 * freedom))
-    return quantile * math.sqrt(images / freedom)
+    return quantile * math.sqrt(units / freedom)
 
 
-def _note(images: int, draws: int) -> str:
+def _note(images: int, units: int, draws: int) -> str:
+    what = counted(units, "image" if units == images else "group")
+    what += "" if units == images else " of images"
     text = (
-        f"The 95% intervals come from {draws} random draws of {images} images, with replacement: they say how far"
+        f"The 95% intervals come from {draws} random draws of {what}, with replacement: they say how far"
         " the metrics could be off because other images might have been tested, and nothing of other sites,"
         " seasons or cameras."
     )
-    if images < FEW_IMAGES:
-        text += f" From {images} images they are rough, and rather too narrow than too wide."
+    if units < images:
+        text += (
+            f" The {images} images are not independent of each other: those that look alike, or that the annotations"
+            " note as one group, are drawn together."
+        )
+    if units == 1 < images:
+        text += " Here all are one group, from which no interval can be computed."
+    elif units < FEW_IMAGES:
+        text += f" From {what} they are rough, and rather too narrow than too wide."
     return text

@@ -77,12 +77,14 @@ class Group:
     Attributes:
         name: What the images have in common; empty for all of them.
         images: How many there are.
+        units: How many of them are independent: as many as there are groups of images that belong together.
         overall: By the name of the metric.
         by_class: The same for each class, by its name.
     """
 
     name: str
     images: int
+    units: int
     overall: dict[str, Difference]
     by_class: dict[str, dict[str, Difference]]
 
@@ -236,7 +238,9 @@ def _group(
     draws: int,
 ) -> Group:
     """Compares on some images."""
-    weights, images = draw_images(chosen, draws), int(chosen.sum())
+    groups = both[0].truth.groups
+    weights = draw_images(groups, draws, chosen=chosen)
+    units = len(np.unique(groups[chosen]))
     limit = headline_limit(both[0].truth)
     first, second = (
         draw_metrics(matches, is_kept, weights, limit)
@@ -244,25 +248,26 @@ def _group(
     )
     return Group(
         name=name,
-        images=images,
-        overall=_differences(first.overall, second.overall, images),
+        images=int(chosen.sum()),
+        units=units,
+        overall=_differences(first.overall, second.overall, units),
         by_class={
-            label: _differences(first.by_class[label], second.by_class[label], images)
+            label: _differences(first.by_class[label], second.by_class[label], units)
             for label in first.by_class
         },
     )
 
 
-def _differences(first: Values, second: Values, images: int) -> dict[str, Difference]:
+def _differences(first: Values, second: Values, units: int) -> dict[str, Difference]:
     told = {}
     for name in first:
-        change = interval_of(second[name] - first[name], images, least=-1.0)
+        change = interval_of(second[name] - first[name], units, least=-1.0)
         is_apart = change.low > 0 or change.high < 0
         told[name] = Difference(
             first=float(first[name][0]),
             second=float(second[name][0]),
             change=change,
-            is_sure=is_apart and images >= LEAST_IMAGES,
+            is_sure=is_apart and units >= LEAST_IMAGES,
         )
     return told
 
@@ -286,11 +291,16 @@ def verdict(group: Group, names: tuple[str, str], file: str) -> str:
             f"{names[0]} and {names[1]} cannot be told apart on these {where}:"
             f" the AP of {names[1]} is {told.second:.3f}, that of {names[0]} {told.first:.3f}"
         )
-        if group.images < LEAST_IMAGES:
-            text += f", and fewer than {LEAST_IMAGES} images cannot show more."
+        if group.units < LEAST_IMAGES:
+            text += f", and fewer than {LEAST_IMAGES} {_units(group)} cannot show more."
         else:
             text += f"; 95% interval of the difference: {_range(change)}."
     return text
+
+
+def _units(group: Group) -> str:
+    """What is drawn: images, or groups of those that belong together."""
+    return "images" if group.units == group.images else "groups of images"
 
 
 def _notes(
@@ -299,13 +309,18 @@ def _notes(
     everything = groups[0]
     shape = "masks" if kind == "segm" else "boxes"
     notes = [
-        f"Compared are {shape}. The 95% intervals come from {draws} random draws of the images, the same for both"
-        " models. They say how far the difference could be off because other images might have been tested: nothing"
+        f"Compared are {shape}. The 95% intervals come from {draws} random draws of the {_units(everything)}, the"
+        " same for both models. They say how far the difference could be off because other images might have been tested: nothing"
         " of other sites or cameras, and nothing of how much another training of the same model would differ."
     ]
-    if everything.images < FEW_IMAGES:
+    if everything.units < everything.images:
         notes.append(
-            f"From {counted(everything.images, 'image')} intervals are rough, and rather too narrow than too wide."
+            f"The {everything.images} images are {counted(everything.units, 'group')}: those that look alike, or that"
+            " the annotations note as one group, are drawn together."
+        )
+    if everything.units < FEW_IMAGES:
+        notes.append(
+            f"From {everything.units} {_units(everything)} intervals are rough, and rather too narrow than too wide."
         )
     many = len(groups) * (1 + len(everything.by_class))
     if many > 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cvtk.analysis.pages import METRICS, environment, error_rows
+from cvtk.analysis.pages import METRICS, cut_texts, environment, error_rows
 from cvtk.analysis.sentences import summary, warnings
 from cvtk.analysis.study import Study
 
@@ -45,7 +45,7 @@ class Evaluation(dict[str, Any]):
                 "metric_names": METRICS,
                 "overall": study.intervals.overall,
                 "by_class": study.intervals.by_class,
-                "cuts": study.thresholds.by_class,
+                "cuts": cut_texts(study),
                 "errors": [row for row in error_rows(study) if row["count"]],
                 "summary": summary(study),
                 "warnings": warnings(study),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cvtk.analysis.bootstrap import Interval, interval_of
 from cvtk.data.csv_files import Row
+from cvtk.words import counted
 
 LEAST_AP = 0.01
 """Below, a model has learned nothing yet, and its errors say nothing of more images."""
@@ -48,12 +49,14 @@ class LearningCurve:
         gain: In AP, from the curve at all images to the curve at twice as many.
         error: Two numbers a, b of the curve: AP = 1 - exp(a + b ln(images)).
         tested: On how many images AP was computed.
+        units: How many groups of images these are; an image alone is one.
     """
 
     points: list[Point]
     gain: Interval
     error: tuple[float, float]
     tested: int
+    units: int
 
     def at(self, images: float) -> float:
         """AP of the curve."""
@@ -75,7 +78,7 @@ class LearningCurve:
                 f" (AP {last.ap.value:.3f}). Train it longer, or from other weights."
             )
         if math.isnan(self.gain.low):
-            text = f"{twice} would change AP by {self.gain.value:+.3f}; on {self.tested} images, how sure that is"
+            text = f"{twice} would change AP by {self.gain.value:+.3f}; on {self._tested}, how sure that is"
             return f"{text} cannot be said."
         interval = f"95% interval {self.gain.low:+.3f} to {self.gain.high:+.3f}"
         if self.gain.low > 0:
@@ -98,8 +101,8 @@ class LearningCurve:
         seeds = len(self.points[-1].by_seed)
         text = (
             f"This is a line through {len(self.points)} points: the logarithm of 1 - AP over that of the number of"
-            f" images (Hestness et al. 2017, arXiv:1712.00409), tested on {self.tested} images. So few points cannot"
-            " tell whether the curve has this form. "
+            f" images (Hestness et al. 2017, arXiv:1712.00409), tested on {self._tested}. So few points cannot tell"
+            " whether the curve has this form. "
         )
         if seeds > 1:
             text += (
@@ -114,6 +117,13 @@ class LearningCurve:
             f"{text} Real curves flatten, so expect rather less; and it holds for images like these, not for other"
             " sites or seasons."
         )
+
+    @property
+    def _tested(self) -> str:
+        text = counted(self.tested, "image")
+        if self.units < self.tested:
+            text += f" of {counted(self.units, 'group')}"
+        return text
 
     def rows(self) -> Iterator[Row]:
         """One row per number of images, and one for twice as many."""
@@ -140,6 +150,7 @@ def learning_curve(
     images: Sequence[float],
     drawn: Sequence[Sequence[NDArray[np.float64]]],
     tested: int,
+    units: int | None = None,
     *,
     seed: int = 0,
 ) -> LearningCurve:
@@ -150,8 +161,10 @@ def learning_curve(
         drawn: For each part and seed (1 + B,) AP on the test images as they are, and on each draw of them. With
             several seeds, these are drawn with replacement too.
         tested: How many test images there are.
+        units: How many groups of images these are; as many as images where left out.
         seed: Of the draws of seeds.
     """
+    units = tested if units is None else units
     rng = np.random.default_rng(seed)
     values = np.stack([_over_seeds(np.stack(part), rng) for part in drawn])
     intercept, slope = _fit(np.log(images), values)
@@ -159,12 +172,13 @@ def learning_curve(
     ends = [1 - np.exp(intercept + slope * x) for x in (most, most + math.log(2))]
     return LearningCurve(
         points=[
-            Point(count, interval_of(row, tested), [float(v[0]) for v in part])
+            Point(count, interval_of(row, units), [float(v[0]) for v in part])
             for count, row, part in zip(images, values, drawn, strict=True)
         ],
-        gain=interval_of(ends[1] - ends[0], tested, least=-1.0),
+        gain=interval_of(ends[1] - ends[0], units, least=-1.0),
         error=(float(intercept[0]), float(slope[0])),
         tested=tested,
+        units=units,
     )
 
 

@@ -58,6 +58,11 @@ def decimals(value: float) -> str:
     return f"{value:.3g}"
 
 
+def cut_texts(study: Study) -> dict[str, str]:
+    """The score to cut at of each class, as a table shows it."""
+    return {name: study.thresholds.text(name) for name in study.thresholds.by_class}
+
+
 def error_rows(study: Study) -> list[dict[str, Any]]:
     """Each kind of error: how often it occurs, in each class too, and what it costs, the dearest first."""
     told, matches = study.outcomes, study.matches

@@ -25,7 +25,7 @@ from cvtk.analysis.gallery import SHOWN, Case, Picture, draw_cases, worst_cases
 from cvtk.analysis.learning_curve import LearningCurve
 from cvtk.analysis.matching import NOTHING
 from cvtk.analysis.outcomes import Outcome
-from cvtk.analysis.pages import METRICS, environment, error_rows, meaning
+from cvtk.analysis.pages import METRICS, cut_texts, environment, error_rows, meaning
 from cvtk.analysis.review import likely_label_errors
 from cvtk.analysis.sentences import method, summary, warnings
 from cvtk.analysis.study import Study
@@ -102,7 +102,7 @@ def render(
         metric_names=METRICS,
         overall=study.intervals.overall,
         by_class=study.intervals.by_class,
-        cuts=study.thresholds.by_class,
+        cuts=cut_texts(study),
         errors=error_rows(study),
         gallery=gallery(study),
         confusion=confusion(study),

@@ -108,32 +108,32 @@ class Seeds:
 
 
 def spread_over_seeds(
-    seeds: Sequence[int], drawn: Sequence[Drawn], images: int
+    seeds: Sequence[int], drawn: Sequence[Drawn], units: int
 ) -> Seeds:
     """The mean of each metric, and its standard deviation.
 
     Args:
         seeds: Of the trainings, two or more.
         drawn: The metrics of each on the same draws of images.
-        images: How many there were to draw from.
+        units: How many groups of images there were to draw from; an image alone is one.
     """
     return Seeds(
         seeds=list(seeds),
-        overall=_spreads([part.overall for part in drawn], images),
+        overall=_spreads([part.overall for part in drawn], units),
         by_class={
-            name: _spreads([part.by_class[name] for part in drawn], images)
+            name: _spreads([part.by_class[name] for part in drawn], units)
             for name in drawn[0].by_class
         },
     )
 
 
-def _spreads(parts: Sequence[Values], images: int) -> dict[str, Spread]:
+def _spreads(parts: Sequence[Values], units: int) -> dict[str, Spread]:
     found = {}
     for name in parts[0]:
         values = [float(part[name][0]) for part in parts]
         is_defined = not any(math.isnan(value) for value in values)
         found[name] = Spread(
-            mean=interval_of(np.mean([part[name] for part in parts], axis=0), images),
+            mean=interval_of(np.mean([part[name] for part in parts], axis=0), units),
             deviation=statistics.stdev(values) if is_defined else math.nan,
             values=values,
         )

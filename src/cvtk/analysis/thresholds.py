@@ -54,12 +54,16 @@ class Thresholds:
             return np.zeros(len(matches.found), dtype=bool)
         return np.asarray(matches.found.score >= least[matches.found.category - 1])
 
+    def text(self, name: str) -> str:
+        """The score of a class: `0.42`."""
+        return f"{self.by_class[name]:.2f}"
+
     def words(self, most: int = 6) -> str:
         """The scores on one line: `flower 0.42, fruit 0.35`; of many classes the range."""
         scores = self.by_class.values()
         if len(self.by_class) > most:
             return f"{min(scores):.2f} to {max(scores):.2f}, by class"
-        return ", ".join(f"{name} {score:.2f}" for name, score in self.by_class.items())
+        return ", ".join(f"{name} {self.text(name)}" for name in self.by_class)
 
     def to_plain(self) -> dict[str, Any]:
         """Everything as texts, numbers, lists and dictionaries, for JSON and checkpoints; NaN is None."""
@@ -178,11 +182,11 @@ def _reached(
     matches: Matches, is_kept: NDArray[np.bool_], draws: int
 ) -> dict[str, dict[str, Interval]]:
     """Precision, recall and F1, those of all objects under the empty name."""
-    images = len(matches.truth.image_names)
-    weights = draw_images(np.ones(images, dtype=bool), draws)
-    drawn = draw_metrics(matches, is_kept, weights)
+    groups = matches.truth.groups
+    drawn = draw_metrics(matches, is_kept, draw_images(groups, draws))
+    units = len(np.unique(groups))
     return {
-        name: {metric: interval_of(v, images) for metric, v in values.items()}
+        name: {metric: interval_of(v, units) for metric, v in values.items()}
         for name, values in {"": drawn.overall, **drawn.by_class}.items()
     }
 

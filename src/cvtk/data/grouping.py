@@ -1,4 +1,7 @@
-"""Which images belong together, so that a split must not part them: by name, by a table, or by their looks."""
+"""Which images belong together: by name, by a table, by what their file notes, or by their looks.
+
+A split must not part them, and they count as one where it is asked how sure a metric is.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.duplicates import near_duplicates
-from cvtk.data.images import in_parallel, probe, resolve
-from cvtk.data.types import Dataset, Image
+from cvtk.data.images import ImageFacts, in_parallel, probe, resolve
+from cvtk.data.types import Dataset, Id, Image
 from cvtk.errors import DataError, FileError, did_you_mean
 from cvtk.io import read_text
 
@@ -54,32 +58,86 @@ class _Sets:
 
 
 def group_images(
-    dataset: Dataset, keys: list[str] | None = None, *, look: bool = True
+    dataset: Dataset,
+    keys: list[str] | None = None,
+    *,
+    look: bool = True,
+    facts: Sequence[ImageFacts] | None = None,
+    together: Iterable[Sequence[Id]] = (),
 ) -> NDArray[np.int64]:
     """The group of each image, counted from 0.
 
     Args:
         dataset: The set.
-        keys: Images with equal keys are of one group.
-        look: Whether to open the images, so that duplicates and near-duplicates are of one group.
+        keys: Images with equal keys are of one group. Where left out, those of a group that the file notes are.
+        look: Whether duplicates and near-duplicates are of one group, too.
+        facts: What the images look like, where they were opened already.
+        together: Ids of images that are of one group, too; ids that the set does not have are left aside.
 
     Raises:
         FileError: An image cannot be opened.
     """
-    count = len(dataset.images)
-    sets = _Sets(count)
+    noted = [image.group for image in dataset.images]
+    sets = _Sets(len(noted))
     first: dict[str, int] = {}
-    for i, key in enumerate(keys or []):
-        sets.join(i, first.setdefault(key, i))
+    for i, key in enumerate(noted if keys is None else keys):
+        if key:
+            sets.join(i, first.setdefault(key, i))
+    places = {image.id: i for i, image in enumerate(dataset.images)}
+    for ids in together:
+        known = [places[id_] for id_ in ids if id_ in places]
+        for i in known[1:]:
+            sets.join(i, known[0])
     if look:
-        _join_alike(dataset, sets)
-    roots = np.array([sets.find(i) for i in range(count)], dtype=np.int64)
+        _join_alike(sets, _looked_at(dataset) if facts is None else facts)
+    roots = np.array([sets.find(i) for i in range(len(noted))], dtype=np.int64)
     _, group = np.unique(roots, return_inverse=True)
     found: NDArray[np.int64] = group.astype(np.int64)
     return found
 
 
-def _join_alike(dataset: Dataset, sets: _Sets) -> None:
+def note_groups(
+    dataset: Dataset, numbers: NDArray[np.int64], keys: list[str] | None = None
+) -> None:
+    """Notes in the images of a set which of them belong together.
+
+    A group is called by its first image: by its key, by the group noted there, or by its name. An image that is
+    alone, without a key, stays as it is.
+
+    Args:
+        dataset: The set.
+        numbers: (images,) the group of each, as `group_images` gives them.
+        keys: What it was given.
+    """
+    sizes = np.bincount(numbers).tolist()
+    given = keys or [""] * len(numbers)
+    names: dict[int, str] = {}
+    for image, n, key in zip(dataset.images, numbers.tolist(), given, strict=True):
+        name = names.setdefault(n, key or image.group or image.file_name)
+        if (key or sizes[n] > 1) and image.group != name:
+            image.group = name
+
+
+def noted_groups(dataset: Dataset) -> list[list[Id]]:
+    """The ids of the images of each group that is noted and has two or more."""
+    found: dict[str, list[Id]] = {}
+    for image in dataset.images:
+        if image.group:
+            found.setdefault(image.group, []).append(image.id)
+    return [ids for ids in found.values() if len(ids) > 1]
+
+
+def note_alike(dataset: Dataset, facts: Sequence[ImageFacts]) -> None:
+    """Notes in the images of a set which of them look alike.
+
+    Args:
+        dataset: The set. Groups that are noted already stay together.
+        facts: What the images look like.
+    """
+    note_groups(dataset, group_images(dataset, facts=facts))
+
+
+def _looked_at(dataset: Dataset) -> list[ImageFacts]:
     places = [resolve(dataset.folder, image.file_name) for image in dataset.images]
     facts = list(in_parallel(lambda p: probe(p, look=True), places))
     missing = [f for f in facts if f.error]
@@ -89,6 +147,10 @@ def _join_alike(dataset: Dataset, sets: _Sets) -> None:
             f"{missing[0].path} ({missing[0].error}).",
             "They are compared so that duplicates stay together; --no-images splits without.",
         )
+    return facts
+
+
+def _join_alike(sets: _Sets, facts: Sequence[ImageFacts]) -> None:
     first: dict[str, int] = {}
     for i, fact in enumerate(facts):
         sets.join(i, first.setdefault(fact.content, i))

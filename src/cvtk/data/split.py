@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtk.data.coco import read, write
-from cvtk.data.grouping import SERIES, group_images, group_keys, series_of
+from cvtk.data.grouping import SERIES, group_images, group_keys, note_groups, series_of
 from cvtk.data.relocate import relocate_dataset, require_other
 from cvtk.data.stratify import assign, count_groups
 from cvtk.data.types import Dataset, Id, Image
@@ -25,12 +25,14 @@ class Split:
 
     Attributes:
         parts: By name.
+        numbers: (images,) the group of each image of the set, counted from 0.
         groups: How many groups of images there were.
         kept_together: How many images are in a group with others.
         notes: What the groups did not allow, in sentences.
     """
 
     parts: dict[str, Dataset]
+    numbers: NDArray[np.int64]
     groups: int
     kept_together: int
     notes: list[str]
@@ -73,7 +75,7 @@ def split(
         ratios: The share of each part by name; 8:1:1 of train, valid and test where left out.
         folds: In place of ratios, this many pairs `fold1.train`, `fold1.valid`, ... for cross-validation.
         seed: Equal seeds give equal splits.
-        keys: Images with equal keys stay together.
+        keys: Images with equal keys stay together. Where left out, those of a group that the file notes.
         look: Whether to open the images, so that duplicates and near-duplicates stay together.
 
     Raises:
@@ -91,8 +93,8 @@ def split(
     if total < len(ratios):
         raise DataError(
             f"{dataset.file}: {len(images)} images in {total} groups cannot make {len(ratios)} parts.",
-            "Take fewer parts, or a --group-by that makes smaller groups. Images that look alike are one "
-            "group too; --no-images leaves their looks aside.",
+            "Take fewer parts, or a --group-by that makes smaller groups. Images of which the file says it, and "
+            "images that look alike are one group too; --no-images leaves their looks aside.",
         )
     counts = count_groups(dataset, group, total)
     part = assign(counts, list(ratios.values()), seed)[group]
@@ -101,10 +103,10 @@ def split(
     for image, k in zip(images, part.tolist(), strict=True):
         chosen[names[k]].append(image)
     notes = _notes(ratios, part, group)
-    if keys is None:
+    if keys is None and not any(image.group for image in images):
         notes += series_note([image.file_name for image in images])
     parts = _parts(dataset, chosen, bool(folds))
-    return Split(parts, total, len(images) - total, notes)
+    return Split(parts, group, total, len(images) - total, notes)
 
 
 def _folds(count: int) -> dict[str, float]:
@@ -225,7 +227,7 @@ def split_file(
     look: bool = True,
     force: bool = False,
 ) -> tuple[Split, dict[str, Path]]:
-    """Splits a COCO file into `train.json`, `valid.json` and `test.json`.
+    """Splits a COCO file into `train.json`, `valid.json` and `test.json`, which note what belongs together.
 
     Args:
         file: The COCO file.
@@ -261,6 +263,7 @@ def split_file(
         look=look,
     )
     moved = relocate_dataset(dataset, folder)
+    note_groups(moved, result.numbers, keys)
     renamed = {image.id: image for image in moved.images}
     for part in result.parts.values():
         part.images = [renamed[image.id] for image in part.images]

@@ -69,6 +69,25 @@ class Image(Struct, omit_defaults=True):
         """(width, height) in pixels, where both are known."""
         return (self.width, self.height) if self.width and self.height else None
 
+    @property
+    def group(self) -> str:
+        """The name of the group of images that it belongs to, such as those of one plant; empty where none is noted.
+
+        It is the field `group`, which `cvtk data split` writes. Tiles are of the group of the image they come from.
+        """
+        fields = {} if self.extra is UNSET else self.extra
+        for name in ("group", "tile_of"):
+            try:
+                return str(msgspec.json.decode(fields[name], type=str | int))
+            except (KeyError, msgspec.MsgspecError):
+                continue
+        return ""
+
+    @group.setter
+    def group(self, name: str) -> None:
+        fields = {} if self.extra is UNSET else self.extra
+        self.extra = {**fields, "group": Raw(msgspec.json.encode(name))}
+
 
 class Annotation(Struct, omit_defaults=True, rename={"raw": "segmentation"}):
     """One object in one image.

@@ -9,7 +9,7 @@ from pathlib import Path
 from cvtk.analysis.bootstrap import DRAWS
 from cvtk.analysis.comparison import Comparison, Rival, compare_predictions
 from cvtk.data import Dataset, read
-from cvtk.data.grouping import group_keys
+from cvtk.data.grouping import group_images, group_keys, note_groups, noted_groups
 from cvtk.engine.evaluated import Evaluated, read_evaluated
 from cvtk.errors import DataError, OptionError
 from cvtk.exported.kinds import is_exported
@@ -61,6 +61,8 @@ def compare(
         else:
             found.append(read_evaluated(Path(name)))
     dataset = read(data if data is not None else _common_set(found))
+    together = chain.from_iterable(evaluated.groups for evaluated in found)
+    note_groups(dataset, group_images(dataset, look=False, together=together))
     keys = None if by is None else group_keys(dataset.images, by, groups, "--by")
     a, b = (_with_cuts_for(dataset, evaluated.rival) for evaluated in found)
     try:
@@ -92,7 +94,7 @@ def _evaluate(weights: Path, data: Path, device: str) -> Evaluated:
     truth = read_truth(data, spec, predictor.reading)
     predictions = predict_all(predictor, truth)
     rival = Rival(str(weights), predictions, predictor.thresholds)
-    return Evaluated(rival, str(data))
+    return Evaluated(rival, str(data), noted_groups(truth))
 
 
 def _called(by: str | None, groups: PathLike | None) -> str:

@@ -19,6 +19,7 @@ from cvtk.analysis.study import Study, study
 from cvtk.analysis.tables import write_tables
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data import checks
+from cvtk.data.grouping import note_alike, noted_groups
 from cvtk.data.images import resolve
 from cvtk.data.predictions import Predictions, write_results
 from cvtk.data.reading import USUAL, Reading
@@ -68,7 +69,7 @@ def evaluate(predictor: AnyPredictor, options: EvaluateOptions) -> Evaluation:
 
 
 def read_truth(file: Path, spec: ModelSpec, reading: Reading = USUAL) -> data.Dataset:
-    """An annotated set that a model can be evaluated on.
+    """An annotated set that a model can be evaluated on, with a note of images that look alike.
 
     Raises:
         FileError: The file or an image is missing.
@@ -76,7 +77,7 @@ def read_truth(file: Path, spec: ModelSpec, reading: Reading = USUAL) -> data.Da
     """
     truth = data.read(file)
     checks.require_trainable(truth, spec.classes, spec.task, train=False)
-    checks.require_images(truth, reading)
+    note_alike(truth, checks.require_images(truth, reading))
     return truth
 
 
@@ -233,6 +234,9 @@ def statistics_of(
         report["computed_on"] += f" in tiles of {tiling.size} pixels"
     if augmented:
         report["computed_on"] += ", with test-time augmentation"
+    together = noted_groups(dataset)
+    if together:
+        report["groups"] = together
     report["summary"] = f"{', '.join(headlines)} on {report['computed_on']}"
     report["note"] = " ".join(notes)
     return report

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cvtk.analysis.comparison import Rival
+from cvtk.analysis.fold_thresholds import fold_thresholds
 from cvtk.analysis.thresholds import Thresholds
+from cvtk.data.types import Id
 from cvtk.errors import DataError, FileError
 from cvtk.io import is_file, read_text
 
@@ -23,10 +25,12 @@ class Evaluated:
     Attributes:
         rival: The predictions, and the scores to cut at.
         file: The annotated set, as it was named; None where that is not known.
+        groups: Ids of images that belong together, a list for each group of two or more.
     """
 
     rival: Rival
     file: str | None
+    groups: list[list[Id]]
 
 
 def read_evaluated(path: Path) -> Evaluated:
@@ -56,7 +60,7 @@ def read_evaluated(path: Path) -> Evaluated:
             stats = _json(place)
             break
     rival = Rival(str(path), predictions, _cuts(stats))
-    return Evaluated(rival, _evaluated_on(stats))
+    return Evaluated(rival, _evaluated_on(stats), _groups(stats))
 
 
 def _is_list_of_objects(content: Any) -> bool:
@@ -79,11 +83,36 @@ def _evaluated_on(stats: Any) -> str | None:
     return found[1] if found else None
 
 
+def _groups(stats: Any) -> list[list[Id]]:
+    """Which images belong together, from the statistics of an evaluation."""
+    groups = stats.get("groups") if isinstance(stats, dict) else None
+    if not isinstance(groups, list):
+        return []
+    return [ids for ids in groups if _are_ids(ids)]
+
+
 def _cuts(stats: Any) -> Thresholds | None:
-    """The scores to cut at of an evaluation, from its statistics."""
-    cuts = stats.get("cut_at") if isinstance(stats, dict) else None
-    if not isinstance(cuts, dict):
+    """The scores to cut at of an evaluation, from its statistics; of a cross-validation those of each fold."""
+    if not isinstance(stats, dict):
         return None
-    if not all(type(cut) in (int, float) for cut in cuts.values()):
+    if _are_scores(stats.get("cut_at")):
+        return Thresholds(stats["cut_at"], 0.0, [])
+    folds = stats.get("folds")
+    if not (isinstance(folds, list) and all(isinstance(fold, dict) for fold in folds)):
         return None
-    return Thresholds(cuts, 0.0, [])
+    parts: list[Any] = [(fold.get("image_ids"), fold.get("cut_at")) for fold in folds]
+    if not all(_are_ids(ids) and _are_scores(scores) for ids, scores in parts):
+        return None
+    if len({frozenset(scores) for _, scores in parts}) != 1:
+        return None
+    return fold_thresholds(parts, [])
+
+
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(type(id_) in (int, str) for id_ in value)
+
+
+def _are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        type(cut) in (int, float) for cut in value.values()
+    )

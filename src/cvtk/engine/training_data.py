@@ -12,6 +12,7 @@ from typing import Any
 from cvtk import data
 from cvtk.data import checks
 from cvtk.data.coco import to_dict
+from cvtk.data.grouping import note_alike
 from cvtk.data.images import resolve
 from cvtk.data.reading import TOO_DARK, Reading
 from cvtk.engine.spec import ModelSpec
@@ -94,7 +95,10 @@ def prepare_data(
         notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
         for note in notes:
             logger.info(note)
-        dark = checks.require_images(dataset, reading)
+        facts = checks.require_images(dataset, reading)
+        if not train:
+            note_alike(dataset, facts)
+        dark = [image for image in facts if image.dark]
         if dark and options.intensity == "depth":
             logger.warning(f"{dark[0].path} {TOO_DARK}")
         ids = align_categories(dataset, spec.classes)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from cvtk.data import Annotation, Dataset, Image, read
 from cvtk.errors import DataError
@@ -60,6 +62,8 @@ class GroundTruth:
         class_order: The class names in the order of the file.
         objects: In the order of the file.
         notes: What a reader of the metrics should know, as sentences.
+        image_groups: The name of the group of each image, by its number less 1; empty where it is none's. Images of
+            a group resemble each other.
     """
 
     file: str
@@ -71,11 +75,20 @@ class GroundTruth:
     class_order: list[str]
     objects: list[TrueObject]
     notes: list[str]
+    image_groups: list[str] = field(default_factory=list)
 
     @property
     def has_masks(self) -> bool:
         """Whether the objects carry masks."""
         return all(true.mask is not None for true in self.objects)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(images,) the group of each image, counted from 0; an image of no group is one for itself."""
+        names = self.image_groups or [""] * len(self.image_names)
+        numbers: dict[object, int] = {}
+        keys = [name or index for index, name in enumerate(names)]
+        return np.array([numbers.setdefault(k, len(numbers)) for k in keys], np.int64)
 
     def most_objects(self) -> tuple[str, int]:
         """The image with the most objects that have to be found: its file name, and how many."""
@@ -131,6 +144,7 @@ def ground_truth(data: Dataset | str | Path, *, masks: bool = True) -> GroundTru
         class_order=dataset.class_names,
         objects=objects,
         notes=[_left_out(left_out, file)] if left_out else [],
+        image_groups=[image.group for image in images],
     )
 
 

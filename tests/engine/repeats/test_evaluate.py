@@ -10,6 +10,9 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+import cvtk
+from cvtk.analysis.study import matches_of
+from cvtk.analysis.thresholds import choose_thresholds
 from cvtk.data import read
 from cvtk.data.coco import to_dict
 from cvtk.engine.card import options_record
@@ -49,6 +52,7 @@ def done(spec, many, tmp_path_factory):
         seeds=2,
         learning_curve=True,
         resume=True,
+        group_by=r"plant\d",
     )
     plan = make_plan(spec, options)
     found = {}
@@ -81,6 +85,34 @@ def test_the_folds_together_are_one_evaluation(done, many):
     pooled = json.loads((folder / "test_outputs.coco.json").read_text())
     assert [item["id"] for item in pooled] == list(range(1, len(found["a"]) + 1))
     assert [fold["images"] for fold in stats["folds"]] == [8, 8]
+
+
+def test_each_fold_is_cut_at_scores_chosen_on_the_others(done, many):
+    options, found, stats = done
+    dataset = read(many.train)
+    folds = stats["folds"]
+    for fold in folds:
+        others = dataset.subset(
+            i for i in dataset.images if i.id not in fold["image_ids"]
+        )
+        rest = [p for p in found["a"] if p["image_id"] not in fold["image_ids"]]
+        expected = choose_thresholds(matches_of(others, rest, "bbox"), draws=0)
+        assert fold["cut_at"] == expected.by_class
+    assert folds[0]["cut_at"] != folds[1]["cut_at"]
+    report = (options.output.parent / "a.folds" / "report.html").read_text()
+    assert "Each fold is cut at scores of its own" in report
+
+
+def test_images_of_a_group_are_drawn_together(done):
+    options, _, stats = done
+    assert sorted(map(len, stats["groups"])) == [2] * 8
+    report = (options.output.parent / "a.folds" / "report.html").read_text()
+    assert "1000 random draws of 8 groups of images" in report
+    assert "tested on 16 images of 8 groups" in stats["note"]
+    told = cvtk.compare(
+        options.output.parent / "a.folds", options.output.parent / "a.folds"
+    )
+    assert told.everything.units == 8 and "0.3" not in told.notes[-1].split()
 
 
 def test_the_seeds_are_evaluations_of_their_own(done, many):

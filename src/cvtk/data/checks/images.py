@@ -168,7 +168,7 @@ def require_images(dataset: Dataset, reading: Reading = USUAL) -> list[ImageFact
         reading: How they are read.
 
     Returns:
-        Images of 16 bits that are nearly black if the upper 8 are taken.
+        What is known of each, its looks included.
 
     Raises:
         FileError: Images are missing.
@@ -180,9 +180,7 @@ def require_images(dataset: Dataset, reading: Reading = USUAL) -> list[ImageFact
     )
     errors = [found for found in looked if isinstance(found, CvtkError)]
     if not errors:
-        return [
-            facts for facts in looked if isinstance(facts, ImageFacts) and facts.dark
-        ]
+        return [facts for facts in looked if isinstance(facts, ImageFacts)]
     shown = " ".join(error.message for error in errors[:_SHOWN])
     more = f" And {len(errors) - _SHOWN} more." if len(errors) > _SHOWN else ""
     raise type(errors[0])(
@@ -195,7 +193,7 @@ def _look_at(
     dataset: Dataset, image: Image, reading: Reading
 ) -> ImageFacts | CvtkError:
     try:
-        facts = probe(resolve(dataset.folder, image.file_name))
+        facts = probe(resolve(dataset.folder, image.file_name), look=True)
         problem = image_problem(image, facts)
         if not problem and (facts.deep or reading.page > 1 or reading.channels):
             read_image(facts.path, reading)  # whether it has that page and channels

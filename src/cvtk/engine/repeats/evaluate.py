@@ -8,19 +8,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cvtk.analysis.aims import read_aim
 from cvtk.analysis.bootstrap import DRAWS, Drawn, draw_images, draw_metrics
 from cvtk.analysis.evaluation import Evaluation
 from cvtk.analysis.figures import DPI
 from cvtk.analysis.figures import learning_curve as draw_curve
+from cvtk.analysis.fold_thresholds import (
+    FoldThresholds,
+    choose_across_folds,
+    fold_thresholds,
+    without_scores,
+)
 from cvtk.analysis.learning_curve import LearningCurve, learning_curve
 from cvtk.analysis.report import Trainings
 from cvtk.analysis.seeds import Seeds, spread_over_seeds
 from cvtk.analysis.study import headline_limit, matches_of
 from cvtk.analysis.tables import without_nan
-from cvtk.analysis.thresholds import Thresholds, choose_thresholds, one_threshold
+from cvtk.analysis.thresholds import (
+    DEFAULT_SCORE,
+    Thresholds,
+    choose_thresholds,
+    one_threshold,
+)
 from cvtk.data.csv_files import write_csv
 from cvtk.engine.evaluate import (
     REPORT,
@@ -133,16 +142,48 @@ def _tested(spec: ModelSpec, plan: Plan, repeat: Repeat) -> Tested:
             own["cut_at"] = rival.thresholds.by_class
         return Tested(repeat, found, own, rival.thresholds)
     pooled: list[dict[str, Any]] = []
-    folds = []
+    folds: list[dict[str, Any]] = []
     for run in repeat.runs:
-        for prediction in read_evaluated(run.options.workspace).rival.predictions:
+        rival = read_evaluated(run.options.workspace).rival
+        for prediction in rival.predictions:
             pooled.append({**prediction, "id": len(pooled) + 1})
         stats = json.loads(stats_file(run.weights).read_text("utf-8"))["stats"]
-        images = len(run.sets["test"].images)
-        ap = next(iter(stats.values()))
-        folds.append({"fold": run.fold, "images": images, "AP": ap})
+        ids = [image.id for image in run.sets["test"].images]
+        fold = {"fold": run.fold, "images": len(ids), "AP": next(iter(stats.values()))}
+        scores = rival.thresholds.by_class if rival.thresholds else None
+        folds.append({**fold, "image_ids": ids, "cut_at": scores})
+    cuts = _scores_of_folds(spec, plan, repeat, pooled, folds)
+    if cuts is not None:
+        for fold, (_, by_class) in zip(folds, cuts.folds, strict=True):
+            fold["cut_at"] = dict(by_class)
     metrics = statistics_of(plan.tested, pooled, spec.task)
-    return Tested(repeat, pooled, {**metrics, "folds": folds})
+    return Tested(repeat, pooled, {**metrics, "folds": folds}, cuts)
+
+
+def _scores_of_folds(
+    spec: ModelSpec,
+    plan: Plan,
+    repeat: Repeat,
+    pooled: list[dict[str, Any]],
+    folds: list[dict[str, Any]],
+) -> FoldThresholds | None:
+    """The scores that each fold is cut at: its model's own, or without a validation set those of the other folds."""
+    if plan.valid is None:
+        ids = [fold["image_ids"] for fold in folds]
+        aim = read_aim(repeat.runs[0].options.aim)
+        return choose_across_folds(plan.tested, pooled, ids, spec.kind, aim)
+    without = [fold["fold"] for fold in folds if fold["cut_at"] is None]
+    if len(without) == len(folds):
+        return None
+    default = dict.fromkeys(spec.classes, DEFAULT_SCORE)
+    note = (
+        "Each fold is cut at the scores of its own model, which were chosen on the validation set"
+        f" {plan.valid.file}."
+    )
+    return fold_thresholds(
+        [(fold["image_ids"], fold["cut_at"] or default) for fold in folds],
+        [note, *without_scores(without)],
+    )
 
 
 def _of_folds(
@@ -162,21 +203,16 @@ def _of_folds(
         f" {statistics.stdev(values):.3f}. AP of all images together ranks the scores of different models in one"
         " list, and may be somewhat lower or higher."
     )
-    sentences = [text]
-    if options.group_by is not None:
-        sentences.append(
-            "Images of one group are alike, and the intervals take each for one of its own: they are too narrow."
-        )
-    return sentences, rows
+    return [text], rows
 
 
 def _drawn(spec: ModelSpec, plan: Plan, tested: list[Tested]) -> list[Drawn]:
     """The metrics of all evaluations on the same draws of images."""
-    images = len(plan.tested.images)
-    weights = draw_images(np.ones(images, dtype=bool), DRAWS)
-    drawn = []
+    weights, drawn = None, []
     for part in tested:
         matches = matches_of(plan.tested, part.predictions, spec.kind)
+        if weights is None:
+            weights = draw_images(matches.truth.groups, DRAWS)
         cuts = part.cuts or one_threshold(matches.truth.class_order)
         limit = headline_limit(matches.truth)
         drawn.append(draw_metrics(matches, cuts.is_kept(matches), weights, limit))
@@ -191,7 +227,7 @@ def _of_seeds(plan: Plan, drawn: list[Drawn], options: TrainOptions) -> Seeds:
         if repeat.share == WHOLE
     ]
     seeds, parts = zip(*chosen, strict=True)
-    told = spread_over_seeds(seeds, parts, len(plan.tested.images))
+    told = spread_over_seeds(seeds, parts, plan.tested_groups)
     file = _beside(options, "seeds.csv")
     write_csv(file, told.rows(), force=True)
     logger.info(f"{told}\n{told.sentence} All metrics: see {file}")
@@ -207,7 +243,10 @@ def _of_parts(plan: Plan, drawn: list[Drawn], options: TrainOptions) -> Learning
         images.setdefault(repeat.share, repeat.images)
         values.setdefault(repeat.share, []).append(part.overall["AP"])
     told = learning_curve(
-        list(images.values()), list(values.values()), len(plan.tested.images)
+        list(images.values()),
+        list(values.values()),
+        len(plan.tested.images),
+        plan.tested_groups,
     )
     write_csv(_beside(options, "learning_curve.csv"), told.rows(), force=True)
     picture = _beside(options, "learning_curve.png")
@@ -225,7 +264,7 @@ def _write(
     options: TrainOptions,
 ) -> Evaluation:
     """Writes the statistics and the report of the first evaluation, with what there is to say of the others."""
-    cuts = None
+    cuts = first.cuts
     if options.folds:
         folder = folds_folder(options)
         file = folder / STATS

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from cvtk import data
 from cvtk.data import checks
-from cvtk.data.grouping import group_images, group_keys
+from cvtk.data.grouping import (
+    group_images,
+    group_keys,
+    note_alike,
+    note_groups,
+    noted_groups,
+)
+from cvtk.data.images import ImageFacts
+from cvtk.data.reading import Reading
 from cvtk.data.split import series_note, split
 from cvtk.data.types import Id
 from cvtk.engine.spec import ModelSpec
@@ -91,6 +99,12 @@ class Plan:
         """All trainings, in the order in which they are done."""
         return [run for repeat in self.repeats for run in repeat.runs]
 
+    @property
+    def tested_groups(self) -> int:
+        """How many groups of images are tested; an image that is like no other is one."""
+        together = noted_groups(self.tested)
+        return len(self.tested.images) - sum(len(ids) - 1 for ids in together)
+
 
 def make_plan(spec: ModelSpec, options: TrainOptions) -> Plan:
     """Plans the trainings, and checks their annotations, so that none fails hours later.
@@ -104,9 +118,12 @@ def make_plan(spec: ModelSpec, options: TrainOptions) -> Plan:
     """
     dataset = data.read(options.train)
     checks.require_trainable(dataset, spec.classes, spec.task, train=True)
-    checks.require_images(dataset)
-    groups = _groups(dataset, options)
-    tested = dataset if options.test is None else data.read(options.test)
+    reading = Reading(options.intensity).with_choices(options.page, options.channels)
+    groups = _groups(dataset, checks.require_images(dataset, reading), options)
+    tested = dataset
+    if options.test is not None:
+        tested = data.read(options.test)
+        note_alike(tested, checks.require_images(tested, reading))
     valid = None if options.valid is None else data.read(options.valid)
     folds = _folds(dataset, options, groups)
     first = options.seed
@@ -149,7 +166,9 @@ def _require_trainable(run: Run, spec: ModelSpec) -> None:
         ) from None
 
 
-def _groups(dataset: data.Dataset, options: TrainOptions) -> dict[Id, str]:
+def _groups(
+    dataset: data.Dataset, facts: list[ImageFacts], options: TrainOptions
+) -> dict[Id, str]:
     """By the id of each image the group that it belongs to: what is never parted."""
     if not (options.folds or options.learning_curve):
         return {}
@@ -157,17 +176,19 @@ def _groups(dataset: data.Dataset, options: TrainOptions) -> dict[Id, str]:
     keys = None
     if options.group_by is not None:
         keys = group_keys(images, options.group_by, options.group_table, "--group_by")
-    elif options.folds:
+    elif options.folds and not any(image.group for image in images):
         for note in series_note([image.file_name for image in images]):
             logger.info(note)
-    numbers = group_images(dataset, keys).tolist()
+    numbers = group_images(dataset, keys, facts=facts)
+    note_groups(dataset, numbers, keys)
     groups = {image.id: str(n) for image, n in zip(images, numbers, strict=True)}
     parts = max(options.folds or 1, 4 if options.learning_curve else 1)
     count = len(set(groups.values()))
     if count < parts:
         raise DataError(
             f"{dataset.file}: {len(images)} images in {count} groups cannot be dealt out to {parts} parts.",
-            "Take fewer folds, or a --group_by that makes smaller groups. Images that look alike are one group.",
+            "Take fewer folds, or a --group_by that makes smaller groups. Images that look alike are one group, and"
+            " so are those of which the file says it.",
         )
     return groups
 
