@@ -2,18 +2,21 @@
 
 Photographs of 1 to 4 megapixels with 20 to 100 discs and squares each are drawn (see tiles.py, whose weights find
 them), as JPEG. Then each way reads all of them, and writes what was found with masks as RLE, and a drawn picture of
-each, in a process of its own:
+each:
 
 - `cvtk`: `predict_to_files`, which the scripts call;
 - `DetInferencer`: MMDetection's class for it, with `out_dir`;
 - `inference_detector`: a loop over MMDetection's function, its visualizer and pycocotools, as many people write it.
 
 `cvtk, no drawing` and `inference_detector, no drawing` tell the network and the masks from the drawing. The ways take
-turns, `--rounds` times, so that a busy machine slows all of them; the best round of each counts. Times are those of the
-images, without the start of the program; memory is the maximum resident set. Then the CPU time of each stage of `cvtk`,
-its memory with ten times as many images (hard links), and how its masks and boxes differ from `inference_detector`'s.
+turns: each gets the first part of the images, then each the second, so that a busy machine slows all of them. How many
+times as long another way takes is the mean over the turns, with a 95% interval (Student's t). Each turn of a way is a
+process of its own; times are those of the images, without the start of the program; memory is the maximum resident
+set. All masks and boxes are compared. Then the CPU time of each stage of `cvtk`, on the images of the first turn.
 
-    python benchmarks/inference.py [--weights tiles.pth] [--images 200] [--rounds 2]
+With --memory only the memory of `cvtk`, for these images and for ten times as many (hard links to them).
+
+    python benchmarks/inference.py [--weights tiles.pth] [--images 200] [--turns 5] [--memory]
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,11 +39,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pycocotools import mask as api
+from scipy import stats
 
 from cvtk.tables import table
 from tiles import PIECE, draw, train
 
 SCORE = 0.3
+
+Found = dict[str, list[tuple[list[float], str]]]
+"""For each image the objects, the best first: left, top, right and bottom, and the RLE of the mask."""
 
 
 def photographs(folder: Path, count: int) -> None:
@@ -148,19 +157,26 @@ def with_inferencer(weights: Path, images: Path, out: Path) -> Callable[[], int]
     return run
 
 
-def detected(weights: Path, images: Path) -> Iterator[tuple[Path, Any, list]]:
-    """What a loop over `inference_detector` finds: the sample, and what is sure, as COCO has it."""
+def detected(weights: Path, images: Path, found: Found) -> Iterator[tuple[Path, Any]]:
+    """What a loop over `inference_detector` finds: the samples; what is sure is noted in `found`."""
     from mmdet.apis import inference_detector
 
     model = loaded(weights)
     for file in sorted(images.iterdir()):
         sample = inference_detector(model, str(file))
-        found = sample.pred_instances
-        items = []
-        for one in found[found.scores >= SCORE].cpu():
+        instances = sample.pred_instances
+        items = found[file.name] = []
+        for one in instances[instances.scores >= SCORE].cpu():
             rle = api.encode(np.asfortranarray(one.masks[0].numpy(), dtype=np.uint8))
             items.append((one.bboxes[0].tolist(), rle["counts"].decode()))
-        yield file, sample, items
+        yield file, sample
+
+
+def noted(found: Found, out: Path) -> int:
+    """Writes what a loop found, and counts it."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "found.json").write_text(json.dumps(found))
+    return sum(map(len, found.values()))
 
 
 def loaded(weights: Path, kept: dict = {}) -> Any:  # noqa: B006 - loaded once
@@ -181,9 +197,8 @@ def with_loop(weights: Path, images: Path, out: Path) -> Callable[[], int]:
     painter.dataset_meta = {**model.dataset_meta, "palette": "random"}
 
     def run() -> int:
-        count = 0
-        for file, sample, items in detected(weights, images):
-            count += len(items)
+        found: Found = {}
+        for file, sample in detected(weights, images, found):
             painter.add_datasample(
                 file.name,
                 mmcv.imread(file, channel_order="rgb"),
@@ -192,14 +207,21 @@ def with_loop(weights: Path, images: Path, out: Path) -> Callable[[], int]:
                 pred_score_thr=SCORE,
                 out_file=str(out / file.name),
             )
-        return count
+        return noted(found, out)
 
     return run
 
 
 def loop_without_drawing(weights: Path, images: Path, out: Path) -> Callable[[], int]:
     loaded(weights)
-    return lambda: sum(len(items) for _, _, items in detected(weights, images))
+
+    def run() -> int:
+        found: Found = {}
+        for _ in detected(weights, images, found):
+            pass
+        return noted(found, out)
+
+    return run
 
 
 WAYS = {
@@ -212,30 +234,63 @@ WAYS = {
 MORE = {"stages": by_stages}
 
 
-def compared(weights: Path, images: Path) -> str:
-    """How far the outputs of cvtk and `inference_detector` are apart on the first images."""
-    import cvtk
+def found_by(way: str, out: Path) -> Found:
+    """What a way has written."""
+    if way == "inference_detector":
+        return json.loads((out / "found.json").read_text())
+    if way == "DetInferencer":
+        found: Found = {}
+        for file in (out / "preds").glob("*.json"):
+            objects = json.loads(file.read_text())
+            rows = zip(
+                *(objects[k] for k in ("scores", "bboxes", "masks")), strict=True
+            )
+            sure = [
+                (box, mask["counts"]) for score, box, mask in rows if score >= SCORE
+            ]
+            found[f"{file.stem}.jpg"] = sure
+        return found
+    document = json.loads((out / "instances.json").read_text())
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    found = {name: [] for name in names.values()}
+    for item in document["annotations"]:
+        x, y, w, h = item["bbox"]
+        corners = [x, y, x + w, y + h]
+        found[names[item["image_id"]]].append((corners, item["segmentation"]["counts"]))
+    return found
 
-    model = cvtk.create_model(weights)
-    boxes, equal, total = 0.0, 0, 0
-    files = sorted(images.iterdir())[:5]
-    results = model.predict(files, score=SCORE, device="cpu")
-    for result, (_, _, items) in zip(results, detected(weights, images), strict=False):
-        mine = result.bboxes + np.pad(result.bboxes[:, :2], ((0, 0), (2, 0)))
-        theirs = np.array([box for box, _ in items]).reshape(-1, 4)
-        boxes = max(boxes, float(np.abs(mine - theirs).max(initial=0)))
-        counts = [rle["counts"] for rle in result.masks or []]
-        equal += sum(a == b for a, (_, b) in zip(counts, items, strict=True))
-        total += len(items)
-    return f"{equal} of {total} masks are the same to the pixel; boxes differ by {boxes:.1g} pixels at most"
+
+class Differences:
+    """How far the outputs of another way are from those of cvtk."""
+
+    def __init__(self) -> None:
+        self.images = self.objects = self.equal = 0
+        self.boxes = 0.0  # pixels, the largest
+
+    def add(self, mine: Found, theirs: Found) -> None:
+        """Compares the images of a turn."""
+        self.images += len(mine)
+        for name, objects in mine.items():
+            others = theirs.get(name, [])
+            self.objects += max(len(objects), len(others))
+            for (box, mask), (other, its_mask) in zip(objects, others, strict=False):
+                self.equal += mask == its_mask
+                apart = np.abs(np.subtract(box, other)).max()
+                self.boxes = max(self.boxes, float(apart))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.equal} of {self.objects} masks in {self.images} images are the same to the pixel;"
+            f" boxes differ by {self.boxes:.1g} pixels at most"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weights", type=Path, help="of tiles.py; trained if left out")
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--times", type=int, default=10, help="images, for the memory")
+    parser.add_argument("--turns", type=int, default=5, help="parts of the images")
+    parser.add_argument("--memory", action="store_true", help="of cvtk, and no more")
     parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
@@ -245,21 +300,52 @@ def main() -> None:
         folder = Path(temporary)
         weights = args.weights or train(folder, "none", 16)
         photographs(folder / "images", args.images)
-        best: dict[str, list[float]] = {}
-        for _ in range(args.rounds):
-            for way in WAYS:
-                count, *costs = in_a_process(way, weights, folder, "images")
-                known = best.get(way, [count, *costs])[1:]
-                best[way] = [count, *map(min, costs, known)]
-        show(best, args.images)
-        in_a_process("stages", weights, folder, "images")
-        (folder / "many").mkdir()
-        for number in range(args.times * args.images):
-            file = folder / "images" / f"{number % args.images:04d}.jpg"
-            os.link(file, folder / "many" / f"{number:05d}.jpg")
-        peak = in_a_process("cvtk", weights, folder, "many")[-1]
-        print(f"cvtk with {args.times * args.images} images: peak {peak:.0f} MB")
-        print(compared(weights, folder / "images"))
+        if args.memory:
+            show_memory(weights, folder, args.images)
+        else:
+            take_turns(weights, folder, args.images, args.turns)
+            in_a_process("stages", weights, folder / "turn0", folder / "out")
+
+
+def take_turns(weights: Path, folder: Path, images: int, turns: int) -> None:
+    """All ways, each with a part of the images after the other."""
+    costs: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    apart = {way: Differences() for way in ("DetInferencer", "inference_detector")}
+    for turn in range(turns):
+        part = folder / f"turn{turn}"
+        part.mkdir()
+        for number in range(turn, images, turns):
+            os.link(folder / "images" / f"{number:04d}.jpg", part / f"{number:04d}.jpg")
+        mine: Found = {}
+        for way in WAYS:
+            out = folder / f"out{turn}" / way
+            costs[way].append(in_a_process(way, weights, part, out))
+            if way == "cvtk":
+                mine = found_by(way, out)
+            elif way in apart:
+                apart[way].add(mine, found_by(way, out))
+        shutil.rmtree(folder / f"out{turn}")
+        done = len(range(turn, images, turns))
+        print(f"turn {turn + 1} of {turns}, {done} images", file=sys.stderr, flush=True)
+    show(costs, images)
+    for way, differences in apart.items():
+        print(f"{way} and cvtk: {differences}")
+
+
+def show_memory(weights: Path, folder: Path, images: int) -> None:
+    """The peak of cvtk for the images, and for ten times as many."""
+    many = folder / "many"
+    many.mkdir()
+    for number in range(10 * images):
+        file = folder / "images" / f"{number % images:04d}.jpg"
+        os.link(file, many / f"{number:05d}.jpg")
+    for part, count in ((folder / "images", images), (many, 10 * images)):
+        _, seconds, _, peak = in_a_process("cvtk", weights, part, folder / "out")
+        print(
+            f"cvtk with {count} images: peak {peak:.0f} MB, {seconds:.0f} seconds",
+            flush=True,
+        )
+        shutil.rmtree(folder / "out")
 
 
 def measure(weights: Path, way: str, images: str, out: str, report: str) -> None:
@@ -272,27 +358,40 @@ def measure(weights: Path, way: str, images: str, out: str, report: str) -> None
     Path(report).write_text(json.dumps([count, seconds, cpu, peak]))
 
 
-def in_a_process(way: str, weights: Path, folder: Path, images: str) -> list[Any]:
+def in_a_process(way: str, weights: Path, images: Path, out: Path) -> list[float]:
     """The same in a process of its own."""
-    report = folder / "report.json"
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        words = ["--weights", str(weights), "--run", way]
-        words += [str(folder / images), str(Path(out) / "out"), str(report)]
-        command = [sys.executable, __file__, *words]
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        words = ["--weights", weights, "--run", way, images, out, report.name]
+        command = [sys.executable, __file__, *map(str, words)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text())
+        return json.loads(Path(report.name).read_text())
 
 
-def show(best: dict[str, list[float]], images: int) -> None:
+def show(costs: dict[str, list[list[float]]], images: int) -> None:
+    """The table of all ways."""
     rows = []
-    for way, (count, seconds, cpu, peak) in best.items():
-        mine = best["cvtk, no drawing" if "no drawing" in way else "cvtk"]
-        row = [way, count, f"{images / seconds:.2f}", f"{cpu / images:.2f}"]
-        times = [f"{seconds / mine[1]:.2f}", f"{cpu / mine[2]:.2f}"]
+    for way, turns in costs.items():
+        count, seconds, cpu, _ = np.sum(turns, axis=0)
+        peak = max(turn[-1] for turn in turns)
+        mine = costs["cvtk, no drawing" if "no drawing" in way else "cvtk"]
+        ratios = [np.divide(a, b) for a, b in zip(turns, mine, strict=True)]
+        row = [way, int(count), f"{images / seconds:.2f}", f"{cpu / images:.2f}"]
+        times = ["", ""] if turns is mine else [in_words(ratios, k) for k in (1, 2)]
         rows.append([*row, f"{peak:.0f}", *times])
     header = ["way", "objects", "images/s", "CPU s per image", "peak MB"]
     header += ["time / cvtk's", "CPU time / cvtk's"]
     print(table(rows, header, right=range(1, 7)), flush=True)
+
+
+def in_words(ratios: list[Any], column: int) -> str:
+    """A mean ratio with its interval."""
+    values = np.array([ratio[column] for ratio in ratios])
+    if len(values) < 2:
+        return f"{values.mean():.2f}"
+    t = float(stats.t.ppf(0.975, len(values) - 1))
+    margin = t * values.std(ddof=1) / math.sqrt(len(values))
+    low, high = values.mean() - margin, values.mean() + margin
+    return f"{values.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

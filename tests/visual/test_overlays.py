@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.distance import pdist
+from skimage.color import rgb2lab
 
 from cvtk.data.crops import Crop
 from cvtk.visual.overlays import _edge, class_colour, draw_objects
@@ -13,6 +15,39 @@ from cvtk.visual.overlays import _edge, class_colour, draw_objects
 def test_each_of_forty_classes_has_its_own_colour():
     assert len({class_colour(i) for i in range(40)}) == 40
     assert class_colour(4) == (0, 114, 178), "Okabe and Ito's blue"
+
+
+# What dichromats see, by the cones that they lack, in linear RGB: Machado, Oliveira and Fernandes (2009), severity 1.
+VISION = {
+    "all": np.eye(3),
+    "no red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "no blue": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("cones", VISION)
+def test_colour_blind_people_can_tell_16_classes_apart(cones):
+    """A difference in CIE Lab of 2.3 is one that can just be seen side by side."""
+    colours = np.array([class_colour(i) for i in range(16)]) / 255
+    linear = np.where(
+        colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4
+    )
+    seen = np.clip(linear @ np.transpose(VISION[cones]), 0, 1)
+    seen = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    assert pdist(rgb2lab(seen[None])[0]).min() > 15
 
 
 def test_a_mask_is_painted_inside_and_nowhere_else():

@@ -29,6 +29,20 @@ _OKABE_ITO: tuple[Colour, ...] = (
     (213, 94, 0),
     (204, 121, 167),
 )
+# For more classes: each as far as can be from those before it, in CIE Lab, to the eyes of whoever sees it worst:
+# people with full colour vision, and without red, green or blue cones (simulated as in Machado et al., 2009).
+_MORE: tuple[Colour, ...] = (
+    (144, 36, 252),
+    (108, 36, 0),
+    (180, 252, 144),
+    (72, 252, 216),
+    (108, 36, 108),
+    (0, 36, 180),
+    (216, 0, 72),
+    (144, 108, 252),
+    (180, 180, 108),
+)
+_COLOURS = _OKABE_ITO + _MORE
 
 _MASK_OPACITY = 0.42
 
@@ -41,12 +55,12 @@ _FEW = 4
 
 
 def class_colour(index: int) -> Colour:
-    """The colour (red, green, blue in 0..255) of the class at an index; each class has its own."""
-    if index < len(_OKABE_ITO):
-        return _OKABE_ITO[index]
-    if index < 2 * len(_OKABE_ITO):
-        red, green, blue = _OKABE_ITO[index - len(_OKABE_ITO)]
-        return (red * 11 // 20, green * 11 // 20, blue * 11 // 20)
+    """The colour (red, green, blue in 0..255) of the class at an index; each class has its own.
+
+    Those of the first 16 can be told apart by colour-blind people.
+    """
+    if index < len(_COLOURS):
+        return _COLOURS[index]
     # The golden ratio spreads any number of hues evenly.
     hue, value = index * 0.618034 % 1, (1.0, 0.75, 0.5)[index % 3]
     rgb = colorsys.hsv_to_rgb(hue, 0.7, value)
