@@ -8,12 +8,14 @@ from PIL import Image
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+import tifffile
 from mmcv.transforms import Compose, LoadImageFromFile
 
 from cvtk.data.images import read_image
 from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource
 from cvtk.engine.images import Reader, ReadImage, read_as_displayed
+from cvtk.recipe.nodes import each_dict
 
 # How to store a picture so that each EXIF orientation shows it upright again (EXIF 2.32, tag 0x0112).
 STORED = {
@@ -109,3 +111,22 @@ def test_the_rule_of_the_training_is_that_of_the_inference(tmp_path):
         for intensity in ("depth", "range")
     )
     assert dark.max() < 10 and bright.max() == 255
+
+
+def test_the_channels_of_the_training_reach_all_that_reads(built, tmp_path):
+    five = np.random.default_rng(0).integers(0, 2**16, (5, 30, 40)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.tif", five, photometric="minisblack", planarconfig="separate"
+    )
+    expected = np.moveaxis(five[[1, 0, 2]] >> 8, 0, 2)  # blue, green and red
+    cfg = built(channels="3,1,2")
+    reading = Reading.noted_in(cfg)
+    pipeline = cfg.test_dataloader.dataset.pipeline[:1]
+    source = ImageSource(tmp_path / "a.tif", "a.tif", 1)
+    np.testing.assert_array_equal(Reader(pipeline, reading).load(source), expected)
+    read_as_displayed(cfg._cfg_dict, reading)
+    for part in ("train_dataloader", "val_dataloader"):
+        [step] = [s for s in each_dict(cfg[part]) if s.get("type") is ReadImage]
+        own = {key: value for key, value in step.items() if key != "type"}
+        seen = ReadImage(**own).transform({"img_path": source.path})
+        np.testing.assert_array_equal(seen["img"], expected)
