@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "cvtk needs Python 3.10 to 3.13. Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[mmdet,onnx,openvino,serve,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[mmdet,export,openvino,serve,dev]"
 	$(BIN)/python -m pip check
 	@touch $@
 

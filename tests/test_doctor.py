@@ -65,6 +65,15 @@ def test_what_training_does_not_need_is_a_note(monkeypatch, name):
     assert check.status == "note" and check.remedy.startswith("pip install ")
 
 
+def test_what_measuring_and_figures_need_is_one_note(monkeypatch):
+    assert "pandas" in doctor.check_analysis().detail
+    for name in ("pandas", "scipy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    check = doctor.check_analysis()
+    assert (check.status, check.detail) == ("note", "not installed: pandas, scipy")
+    assert check.remedy.endswith('pip install "cvtk[analysis]"')
+
+
 def test_a_module_that_breaks_on_import_is_reported_in_one_line(monkeypatch, tmp_path):
     (tmp_path / "mmengine").mkdir()
     (tmp_path / "mmengine" / "__init__.py").write_text(

@@ -22,13 +22,15 @@ HEAVY = (
     "mim",
     "pandas",
     "matplotlib",
+    "scipy",
+    "skimage",
 )
 
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
     {"declare", "io", "log", "ops", "tables", "words"},
-    {"options", "visual"},
+    {"extras", "options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
     {"analysis", "exported", "measure", "recipe"},

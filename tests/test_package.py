@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -12,6 +11,8 @@ from email import message_from_string
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import cvtk
 
@@ -68,11 +69,61 @@ def test_the_metadata(wheel):
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Version"] == cvtk.__version__ == importlib.metadata.version("cvtk")
     assert metadata["Requires-Python"] == ">=3.10"
-    light = [
-        line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line
-    ]
-    assert not [line for line in light if re.match(r"(torch|onedl|mm|opencv)", line)]
     assert (info / "licenses" / "LICENSE").is_file()
+
+
+def requirements(wheel):
+    """What the wheel needs, alone and with its extras."""
+    (info,) = wheel.glob("*.dist-info")
+    metadata = message_from_string((info / "METADATA").read_text(encoding="utf-8"))
+    return [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+
+
+def brought_in(needed, extra):
+    """The names of all distributions that `pip install "cvtk[extra]"` brings, by what is installed here."""
+    found, waiting = set(), [(r, extra) for r in needed]
+    while waiting:
+        requirement, extra = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        marker = requirement.marker
+        if name in found or (marker and not marker.evaluate({"extra": extra})):
+            continue
+        found.add(name)
+        further = importlib.metadata.requires(name) or []
+        waiting += [
+            (Requirement(r), more)
+            for r in further
+            for more in ("", *requirement.extras)
+        ]
+    return found
+
+
+def test_exported_models_need_little(wheel):
+    """A model in ONNX runs where neither PyTorch nor what draws figures is installed."""
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    names = brought_in(requirements(wheel), "onnx")
+    light = "click jinja2 markupsafe msgspec numpy pillow platformdirs pycocotools pyyaml tabulate tifffile wcwidth"
+    assert names - {"colorama"} == {
+        *light.split(),
+        "flatbuffers",
+        "onnxruntime",
+        "packaging",
+        "protobuf",
+    }
+    files = [f for name in names for f in importlib.metadata.files(name)]
+    size = sum(
+        file.locate().stat().st_size for file in files if file.locate().is_file()
+    )
+    assert size < 250e6, "docs/export.md says how much room it takes"
+
+
+def test_extras_bring_what_they_stand_on(wheel):
+    needed = requirements(wheel)
+    analysis = {"matplotlib", "pandas", "scikit-image", "scipy"}
+    assert analysis <= brought_in(needed, "analysis")
+    assert analysis <= brought_in(needed, "serve")
+    assert analysis | {"torch", "onedl-mmdetection"} <= brought_in(needed, "mmdet")
+    assert {"onnx", "onnxruntime"} <= brought_in(needed, "export")
 
 
 @pytest.mark.parametrize("task", ["segm", "det"])
@@ -106,14 +157,11 @@ def test_the_changelog_knows_this_version():
     )
 
 
-def test_every_direct_requirement_is_pinned():
+def test_every_direct_requirement_is_pinned(wheel):
     pinned = {
         line.split("==")[0]
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "==" in line
     }
-    required = {
-        re.split(r"[<>=!~ ;\[]", line)[0].lower().replace("_", "-")
-        for line in importlib.metadata.requires("cvtk")
-    }
+    required = {canonicalize_name(r.name) for r in requirements(wheel)}
     assert required - pinned == set()

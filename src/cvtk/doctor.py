@@ -267,6 +267,18 @@ def check_hotcoco() -> Check:
     return Check("hotcoco", "ok", _version("hotcoco"))
 
 
+def check_analysis() -> Check:
+    """What measuring objects and drawing figures need."""
+    modules = ("matplotlib", "pandas", "skimage", "scipy")
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        detail = f"not installed: {', '.join(missing)}"
+        remedy = 'Measurements and figures need them: pip install "cvtk[analysis]"'
+        return Check("analysis", "note", detail, remedy)
+    shown = ", ".join(f"{name} {_version(name)}" for name in modules)
+    return Check("analysis", "ok", shown)
+
+
 def check_mmpretrain() -> Check:
     """MMPretrain, which only some architectures need."""
     found = importlib.util.find_spec("mmpretrain")
@@ -288,6 +300,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "mim": check_mim,
     "pycocotools": check_pycocotools,
     "hotcoco": check_hotcoco,
+    "analysis": check_analysis,
     "mmpretrain": check_mmpretrain,
 }
 

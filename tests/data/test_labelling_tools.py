@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from examples import H, W, coco_dict, photo, ring, square
 from scipy.spatial import KDTree
+from skimage.measure import approximate_polygon
 
 from cvtk.cli import main
 from cvtk.data import read
@@ -17,7 +18,7 @@ from cvtk.data.convert import convert, load
 from cvtk.data.formats.labelstudio import decode_brush
 from cvtk.data.formats.labelstudio_write import encode_brush
 from cvtk.data.masks import from_bitmap, iou, to_bitmap
-from cvtk.data.outlines import outline, simplify
+from cvtk.data.outlines import outline, simplified, simplify
 from cvtk.errors import DataError, FileError
 
 TOOLS = {"labelme": "labelme", "labelstudio": "labelstudio/tasks.json", "cvat": "cvat"}
@@ -257,6 +258,15 @@ def test_what_is_drawn_along_pixels_stays_exactly():
     assert sorted(np.reshape(outer[0], (-1, 2)).tolist()) == sorted(
         [[5, 4], [25, 4], [25, 20], [5, 20]]
     )
+
+
+@pytest.mark.parametrize("tolerance", [0.3, 1.0, 2.5])
+def test_simplifying_a_line_as_scikit_image_does(tolerance):
+    random = np.random.default_rng(0)
+    for length in (2, 3, 40):
+        line = np.cumsum(random.normal(size=(length, 2)), axis=0)
+        expected = approximate_polygon(line, tolerance)
+        np.testing.assert_array_equal(simplified(line, tolerance), expected)
 
 
 def test_a_pixel_does_not_survive_simplifying():

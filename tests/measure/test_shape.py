@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 from scipy.special import ellipe
 from shapes import cut, draw
 from skimage.measure import regionprops
 
-from cvtk.errors import InstallError
 from cvtk.measure.shape import shape_of
 
 ANGLES = range(0, 180, 5)
@@ -110,12 +107,3 @@ def test_of_rough_objects_scikit_image_says_the_same():
     assert (shape.y, shape.x) == pytest.approx(np.add(region.centroid, 0.5))
     assert shape.ellipse_length == pytest.approx(region.axis_major_length, rel=0.001)
     assert shape.solidity == pytest.approx(region.solidity, rel=0.03)
-
-
-def test_without_scikit_image_one_line_says_what_to_do(monkeypatch):
-    def refuse(name, *args):
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(importlib, "import_module", refuse)
-    with pytest.raises(InstallError, match="pip install scikit-image"):
-        shape_of(np.ones((3, 3), bool))

@@ -15,6 +15,7 @@ from cvtk.analysis import figures
 from cvtk.analysis.counts import agreement
 from cvtk.analysis.ranking import Ranking, interpolated_precision
 from cvtk.analysis.study import Study
+from cvtk.extras import can_draw
 from cvtk.io import atomic_folder
 from cvtk.visual.fonts import writable
 
@@ -59,7 +60,9 @@ class Drawing:
 
 
 def draw(study: Study) -> list[Drawing]:
-    """All figures, those of a class together."""
+    """All figures, those of a class together; none without matplotlib, which is said."""
+    if not can_draw("The figures are"):
+        return []
     return [
         Drawing(what, label, figure, figures.svg(figure))
         for what, label, figure in _figures(study)

@@ -192,9 +192,9 @@ def count_figures(study: Study, drawings: Sequence[Drawing]) -> list[dict[str, A
             for drawing in drawings
             if drawing.label == name and drawing.what in COUNTS_AND_AREAS
         ]
-        if not svgs:
-            continue
         counts = study.per_image[name]
+        if not (counts.true_count.any() or counts.found_count.any()):
+            continue
         number = agreement(counts.true_count, counts.found_count)
         area = agreement(counts.true_area / 1000, counts.found_area / 1000)
         rows = [("objects", number), (AREA_UNIT, area)]

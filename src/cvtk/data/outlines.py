@@ -28,15 +28,53 @@ def simplify(polygon: list[float], tolerance: float) -> list[float]:
     Returns:
         Some of its corners; empty where fewer than three are left, as of a single pixel.
     """
-    from skimage.measure import approximate_polygon
-
     points = np.reshape(np.asarray(polygon, dtype=np.float64), (-1, 2))
     # The method is for open lines: cut the polygon at two corners that are far from each other.
     far = int(np.square(points - points[0]).sum(axis=1).argmax())
-    there = approximate_polygon(points[: far + 1], tolerance)
-    back = approximate_polygon(np.vstack([points[far:], points[:1]]), tolerance)
+    there = simplified(points[: far + 1], tolerance)
+    back = simplified(np.vstack([points[far:], points[:1]]), tolerance)
     kept = np.vstack([there[:-1], back[:-1]])
     return [float(v) for v in kept.ravel()] if len(kept) >= 3 else []
+
+
+def simplified(points: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """An open line with fewer points: of those between two that stay, the farthest stays if it is too far.
+
+    Args:
+        points: (N, 2), at least two.
+        tolerance: How far at most a point may lie from the new line.
+
+    Returns:
+        (M, 2), the ends among them.
+    """
+    stays = np.zeros(len(points), dtype=np.bool_)
+    stays[[0, -1]] = True
+    parts = [(0, len(points) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        distances = _distances(points[first + 1 : last], points[first], points[last])
+        farthest = int(distances.argmax())
+        if distances[farthest] > tolerance:
+            middle = first + 1 + farthest
+            stays[middle] = True
+            parts += [(first, middle), (middle, last)]
+    return points[stays]
+
+
+def _distances(
+    points: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """From points (N, 2) to the stretch between two others."""
+    along = end - start
+    length = float(along @ along)
+    places = (
+        ((points - start) @ along / length).clip(0, 1) if length else 0 * points[:, 0]
+    )
+    x, y = (points - start - places[:, None] * along).T
+    distances: NDArray[np.float64] = np.hypot(x, y)
+    return distances
 
 
 def outline(mask: NDArray[np.bool_]) -> tuple[Polygons, Polygons]:

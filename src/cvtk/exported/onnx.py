@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.errors import InstallError, ModelError, OptionError, one_line
+from cvtk.errors import ModelError, OptionError, one_line
 from cvtk.exported.description import KEY, read_description
 from cvtk.exported.kinds import Arrays, ExportedFile, threads
+from cvtk.extras import require
 
 
 class OnnxFile(ExportedFile):
@@ -27,7 +28,9 @@ class OnnxFile(ExportedFile):
     """
 
     def __init__(self, file: Path, device: str = "auto") -> None:
-        runtime = _onnxruntime(file)
+        require("onnx", str(file), "onnxruntime")
+        import onnxruntime as runtime
+
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads()
         options.log_severity_level = 3  # errors; warnings are of no use to who predicts
@@ -47,17 +50,6 @@ class OnnxFile(ExportedFile):
         names = [output.name for output in self._session.get_outputs()]
         inputs = {"image": picture[None], "score": np.array(score, dtype=np.float32)}
         return dict(zip(names, self._session.run(names, inputs), strict=True))
-
-
-def _onnxruntime(file: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InstallError(
-            f"{file} needs onnxruntime, which is not installed.",
-            'Install it with: pip install "cvtk[onnx]"',
-        ) from None
-    return onnxruntime
 
 
 def _providers(runtime: Any, device: str) -> list[Any]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.errors import FileError, InstallError, ModelError, OptionError, one_line
+from cvtk.errors import FileError, ModelError, OptionError, one_line
 from cvtk.exported.description import KEY, read_description
 from cvtk.exported.kinds import Arrays, ExportedFile, threads
+from cvtk.extras import require
 from cvtk.io import is_file
 
 # By itself OpenVINO rounds to bfloat16 on processors that have it, and so finds slightly other objects.
@@ -45,7 +46,10 @@ class OpenvinoFile(ExportedFile):
                 "Use cpu; or, for a GPU, a model in ONNX or the weights.",
             )
         self._file = file
-        self._runtime = _openvino(file)
+        require("openvino", str(file), "openvino")
+        import openvino
+
+        self._runtime = openvino
         try:
             self._model = self._runtime.Core().read_model(file)
         except Exception as error:  # RuntimeError, with what its reader says
@@ -77,14 +81,3 @@ class OpenvinoFile(ExportedFile):
             output.any_name: np.array(values)  # a copy: the request's memory is its own
             for output, values in found.items()
         }
-
-
-def _openvino(file: Path) -> Any:
-    try:
-        import openvino
-    except ImportError:
-        raise InstallError(
-            f"{file} needs openvino, which is not installed.",
-            'Install it with: pip install "cvtk[openvino]"',
-        ) from None
-    return openvino

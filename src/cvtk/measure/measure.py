@@ -11,6 +11,7 @@ from cvtk.data.coco import read
 from cvtk.data.csv_files import harmless
 from cvtk.data.types import Dataset
 from cvtk.errors import DataError, OptionError, did_you_mean
+from cvtk.extras import require
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
 from cvtk.measure.rows import (
@@ -112,8 +113,9 @@ def measure_objects(
         FileError: A file is missing or cannot be read.
         DataError: The annotations cannot be used, no image has a scale, or an image does not fit them.
         OptionError: The options on the scale contradict each other, or name no class.
-        InstallError: scikit-image is missing.
+        InstallError: A package of `cvtk[analysis]` is missing.
     """
+    require("analysis", "Measuring", "pandas", "scipy.spatial", "skimage.measure")
     scales = scales_of(mm_per_pixel, scale_class, scale_length)
     scenes: Iterator[Scene]
     if isinstance(source, (str, Path)):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtk.errors import InstallError
 from cvtk.measure.hull import Hull, hull_of
 
 
@@ -50,11 +48,10 @@ def shape_of(mask: NDArray[np.bool_]) -> Shape:
 
     Args:
         mask: (height, width), not empty; several parts count as one object.
-
-    Raises:
-        InstallError: scikit-image is missing.
     """
-    region = _skimage("measure").regionprops(mask.astype(np.uint8))[0]
+    from skimage.measure import regionprops
+
+    region = regionprops(mask.astype(np.uint8))[0]
     hull = hull_of(mask)
     area = int(mask.sum())
     y, x = region.centroid
@@ -89,24 +86,8 @@ def perimeter_of(mask: NDArray[np.bool_], hull: Hull) -> float:
         mask: (height, width), not empty.
         hull: Its hull.
     """
+    from skimage.measure import perimeter_crofton as crofton
+
     if hull.is_line or int(mask.sum()) == hull.pixels:
         return hull.perimeter
-    crofton = _skimage("measure").perimeter_crofton
     return hull.perimeter * float(crofton(mask) / crofton(hull.filled(*mask.shape)))
-
-
-def _skimage(part: str) -> Any:
-    """A part of scikit-image.
-
-    Raises:
-        InstallError: It is missing.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(f"skimage.{part}")
-    except ImportError as error:
-        raise InstallError(
-            f"Measuring needs scikit-image, which cannot be imported ({error}).",
-            "Install it: pip install scikit-image",
-        ) from None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cvtk.engine.predictors import open_predictor
 from cvtk.engine.spec import make_spec
-from cvtk.errors import InstallError, ModelError, OptionError
+from cvtk.errors import ModelError, OptionError
 from cvtk.exported.kinds import SUFFIXES, is_exported
+from cvtk.extras import require
 from cvtk.log import logger
 from cvtk.serve.options import ServeOptions
 
@@ -30,7 +31,7 @@ def serve(options: ServeOptions) -> None:
         ModelError: The model cannot be used.
         OptionError: The address cannot be used.
     """
-    _require_packages()
+    require("serve", "cvtk serve", "fastapi_offline", "python_multipart", "uvicorn")
     import uvicorn
 
     from cvtk.serve.app import make_app
@@ -61,18 +62,6 @@ def serve(options: ServeOptions) -> None:
         ):  # uvicorn has ended by it, and tells
             uvicorn.Server(config).run(sockets=[listening])
         logger.info("Ended.")
-
-
-def _require_packages() -> None:
-    try:
-        import fastapi_offline  # noqa: F401
-        import python_multipart  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise InstallError(
-            f"cvtk serve needs {error.name}, which is not installed.",
-            'Install it with: pip install "cvtk[serve]"',
-        ) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -219,6 +220,14 @@ def test_the_report_has_the_fields_of_paddlex_and_one_page(tmp_path):
     html = page.read_text("utf-8")
     assert "points nowhere" in html
     assert "demo_img/train/" in html
+
+
+def test_without_matplotlib_the_report_has_no_histogram(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page = write_report(check([twelve(tmp_path)]), tmp_path / "out", count=0)
+    assert "histogram" not in page.read_text("utf-8")
+    assert not (tmp_path / "out" / "check_dataset" / "histogram.png").exists()
+    assert "The histogram is left out" in caplog.text
 
 
 def test_objects_outlined_twice_are_named(tmp_path):

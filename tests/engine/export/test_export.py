@@ -41,7 +41,8 @@ FILES = {
 every_kind = pytest.mark.parametrize("kind", FILES)
 # A kind, and what must not be needed to run it.
 without_torch = pytest.mark.parametrize(
-    ("kind", "without"), [("onnx", ["openvino"]), ("openvino", ["onnx", "onnxruntime"])]
+    ("kind", "without"),
+    [("onnx", ["onnx", "openvino"]), ("openvino", ["onnx", "onnxruntime"])],
 )
 
 # Put before a program, this makes importing these fail.
@@ -52,6 +53,7 @@ for name in {names}:
 """
 MMDETECTION = ("mmcv", "mmdet", "mmengine")
 PYTORCH = ("torch", "torchvision")
+ANALYSIS = ("matplotlib", "pandas", "scipy", "skimage")
 
 
 # Lowest score of the objects of a network that has learned for seconds.
@@ -254,7 +256,8 @@ def run(code, *args, without=(), blocked=(*MMDETECTION, *PYTORCH)):
 
 @without_torch
 def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path, kind, without):
-    """`inference` and `evaluate` of a helper script, in a process in which PyTorch cannot be imported."""
+    """`inference` and `evaluate` of a helper script, in a process that can import what `cvtk[onnx]` brings alone."""
+    without = (*without, *ANALYSIS, "cv2", "hotcoco")
     script = tmp_path / "segm.py"
     cvtk.create_script(script, "segm", "rtmdet-ins_tiny_8xb32-300e_coco")
     code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -284,6 +287,8 @@ def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path, kind, wi
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "metrics" / "report.html").exists()
+    assert "figures are left out" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "metrics" / "figures").exists()
 
 
 def test_without_mmdetection_mistakes_end_in_one_line(exported, tmp_path):

@@ -11,7 +11,10 @@ from cvtk.data.checks.histogram import SPLIT_NAMES, draw_histogram
 from cvtk.data.checks.problems import Key
 from cvtk.data.show import samples
 from cvtk.data.stats import class_table, stats
+from cvtk.extras import can_draw
 from cvtk.io import atomic_write, templates_folder
+
+HISTOGRAM = "check_dataset/histogram.png"
 
 
 def summary(report: Report, *, most: int = 3) -> str:
@@ -115,15 +118,16 @@ def write_report(
     """
     output = Path(output)
     pictures: dict[str, list[str]] = {}
-    histogram = output / "check_dataset" / "histogram.png"
     if draw:
         for split, dataset in report.datasets.items():
             files = samples(
                 dataset, output / "check_dataset" / "demo_img" / split, count
             )
             pictures[split] = [f.relative_to(output).as_posix() for f in files]
-        draw_histogram(report.datasets, histogram)
-    content = result(report, pictures, "check_dataset/histogram.png" if draw else "")
+    has_histogram = draw and can_draw("The histogram is")
+    if has_histogram:
+        draw_histogram(report.datasets, output / HISTOGRAM)
+    content = result(report, pictures, HISTOGRAM if has_histogram else "")
     file = output / "check_dataset_result.json"
     with atomic_write(file, force=True) as part:
         part.write_text(

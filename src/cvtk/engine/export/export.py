@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from cvtk.data.reading import Reading
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
 from cvtk.engine.export.trial import require_same_results
-from cvtk.engine.export.writers import PACKAGES, WRITERS, Traced
+from cvtk.engine.export.writers import NEEDS, WRITERS, Traced
 from cvtk.engine.predict import load_network
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.tiling import size_seen
-from cvtk.errors import CvtkError, InstallError, ModelError, one_line
+from cvtk.errors import CvtkError, ModelError, one_line
 from cvtk.exported.description import FORMAT, Description
-from cvtk.exported.kinds import SUFFIXES, Kind
+from cvtk.exported.kinds import SUFFIXES
 from cvtk.exported.options import ExportOptions
+from cvtk.extras import require
 from cvtk.io import atomic_write, require_free
 from cvtk.log import logger
 
@@ -53,7 +53,8 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
     example = file.with_name(f"{file.stem}_{options.to}.py")
     for path in (*files, example):
         require_free(path, force=options.force)
-    _require_packages(options.to)
+    extra, modules = NEEDS[options.to]
+    require(extra, "Exporting", *modules)
     with contextlib.ExitStack() as stack:
         [
             part,
@@ -72,17 +73,6 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
         )
     logger.info(f"Wrote {file}, and {example}, which shows how to use it.")
     return file
-
-
-def _require_packages(kind: Kind) -> None:
-    for package in PACKAGES[kind]:
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            raise InstallError(
-                f"Exporting needs {package}, which is not installed.",
-                f'Install it with: pip install "cvtk[{kind}]"',
-            ) from None
 
 
 def _write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:

@@ -11,6 +11,7 @@ from typing import Any
 from cvtk import __version__
 from cvtk.exported.description import KEY, Description, ImageForm
 from cvtk.exported.kinds import Kind
+from cvtk.extras import Extra
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ WRITERS: dict[Kind, Callable[[Traced, Description, Path], None]] = {
     "openvino": write_openvino,
     "torchscript": write_torchscript,
 }
-# What writing and trying a file of each kind needs beside PyTorch and MMDetection.
-PACKAGES: dict[Kind, tuple[str, ...]] = {
-    "onnx": ("onnx", "onnxruntime"),
-    "openvino": ("openvino",),
-    "torchscript": (),
+# What writing and trying a file of each kind needs beside PyTorch and MMDetection: the extra, and its modules.
+NEEDS: dict[Kind, tuple[Extra, tuple[str, ...]]] = {
+    "onnx": ("export", ("onnx", "onnxruntime")),
+    "openvino": ("openvino", ("openvino",)),
+    "torchscript": ("export", ()),
 }
