@@ -90,7 +90,7 @@ def trial(model, task):
         try:
             network.export("onnx")
             exported = weights.with_suffix(".onnx")
-            compared = require_same_results(network.spec, exported)
+            compared = len(require_same_results(network.spec, exported))
         except CvtkError as error:
             text = one_line(error).replace(str(weights), "it")
             text = text.partition(": ")[2].partition(" See docs/")[0] or text

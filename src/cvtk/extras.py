@@ -39,10 +39,15 @@ def can_draw(what: str) -> bool:
     Args:
         what: What is left out; begins the warning that says so.
     """
-    if importlib.util.find_spec("matplotlib") is not None:
+    if has_matplotlib():
         return True
     logger.warning(
         f"{what} left out: matplotlib is not installed."
         ' Install it with: pip install "cvtk[analysis]"'
     )
     return False
+
+
+def has_matplotlib() -> bool:
+    """Whether matplotlib is installed; importing it would take a second."""
+    return importlib.util.find_spec("matplotlib") is not None

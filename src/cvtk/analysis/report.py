@@ -31,6 +31,7 @@ from cvtk.analysis.sentences import method, summary, warnings
 from cvtk.analysis.study import Study
 from cvtk.analysis.tables import images_rows
 from cvtk.data.csv_files import Row
+from cvtk.extras import has_matplotlib
 from cvtk.io import atomic_write, is_file, read_text
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def training_figures(training: Path | None) -> list[dict[str, Any]]:
     from cvtk.visual.class_curves import plot_classes
     from cvtk.visual.curves import plot_losses, plot_scores
 
-    if training is None:
+    if training is None or not has_matplotlib():
         return []
     drawn: list[tuple[str, Figure]] = []
     rows = _table(training.with_name(f"{training.name}.train_stats.train.txt"))

@@ -158,7 +158,8 @@ def write_analysis(
         write_tables(analysed, folder, force=force)
         write_review(analysed, folder / REVIEW, force=force)
         drawings, classes = draw(analysed), analysed.matches.truth.class_order
-        write_figures(drawings, classes, folder / FIGURES, force=force)
+        if drawings:
+            write_figures(drawings, classes, folder / FIGURES, force=force)
         write_report(
             analysed, drawings, folder / REPORT, training, trainings, force=force
         )

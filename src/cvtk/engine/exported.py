@@ -96,7 +96,7 @@ class ExportedPredictor(AnyPredictor):
             return [self._find(picture, lowest, least) for picture in pictures]
 
         ahead = READERS if tiling is None else 1  # those that are cut are large
-        for picture in read_ahead(self._read, images, broken, ahead=ahead):
+        for picture in read_ahead(self.read, images, broken, ahead=ahead):
             if tiling is None:
                 yield picture, self._find(picture, lowest, least)
             else:
@@ -108,7 +108,7 @@ class ExportedPredictor(AnyPredictor):
         fitted, scale = fit(picture.pixels, self.about.image)
         return self._result(self.file.run(fitted, lowest), picture, scale, least)
 
-    def _read(self, source: ImageSource) -> Picture:
+    def read(self, source: ImageSource) -> Picture:
         """An image as it is displayed."""
         pixels = source.pixels
         if pixels is None:

@@ -69,6 +69,7 @@ class Description(msgspec.Struct, frozen=True):
         page: Of a TIFF of several pages, from 1.
         channels: One or three of the channels of a TIFF, from 1; empty: the only one, or red, green and blue.
         tile: Pixels of a tile of a large image in which objects are as large as in training; None: not known.
+        bits: Of the numbers that its convolutions compute with: 32 (floating point) or 8 (whole).
         licence: Under which the file may be used, in the words of who exported it.
     """
 
@@ -88,6 +89,7 @@ class Description(msgspec.Struct, frozen=True):
     page: int = 1
     channels: list[int] = msgspec.field(default_factory=list)
     tile: int | None = None
+    bits: Literal[8, 32] = 32
 
     def text(self) -> str:
         """The description as it stands in the metadata."""

@@ -27,6 +27,15 @@ class ExportOptions(_Force):
             kind="library",
         ),
     ] = None
+    int8: Annotated[
+        PathLike | None,
+        Option(
+            help="images of the training (a folder, a list, a COCO file): compute with whole numbers of 8 bits, "
+            "rounded so that they suit these",
+            unset="32 bits",
+            kind="library",
+        ),
+    ] = None
     score: Annotated[
         float | None,
         Option(
@@ -58,7 +67,19 @@ class ExportOptions(_Force):
 
     def contradictions(self) -> list[str]:
         """Sentences on values that do not go together; empty where all do."""
+        found = []
         suffix = SUFFIXES[self.to]
         if self.output and Path(self.output).suffix != suffix:
-            return [f"{self.output} does not end in {suffix}. Call it NAME{suffix}."]
-        return []
+            found.append(
+                f"{self.output} does not end in {suffix}. Call it NAME{suffix}."
+            )
+        if self.int8 is not None and self.to != "onnx":
+            found.append(
+                f"--int8 is for --to onnx, not {self.to}. Give one of the two."
+            )
+        return found
+
+    def beside(self, weights: Path) -> Path:
+        """The file to write where no other was named: NAME.onnx, or NAME_int8.onnx."""
+        bits = "" if self.int8 is None else "_int8"
+        return weights.with_name(f"{weights.stem}{bits}{SUFFIXES[self.to]}")

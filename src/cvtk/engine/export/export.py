@@ -9,8 +9,10 @@ from typing import Any
 from cvtk import __version__
 from cvtk.analysis.thresholds import DEFAULT_SCORE
 from cvtk.data.reading import Reading
+from cvtk.data.sources import list_images
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
+from cvtk.engine.export.int8 import to_int8
 from cvtk.engine.export.trial import require_same_results
 from cvtk.engine.export.writers import NEEDS, WRITERS, Traced
 from cvtk.engine.predict import load_network
@@ -19,7 +21,6 @@ from cvtk.engine.spec import ModelSpec
 from cvtk.engine.tiling import size_seen
 from cvtk.errors import CvtkError, ModelError, one_line
 from cvtk.exported.description import FORMAT, Description
-from cvtk.exported.kinds import SUFFIXES
 from cvtk.exported.options import ExportOptions
 from cvtk.extras import require
 from cvtk.io import atomic_write, require_free
@@ -41,20 +42,20 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
     Raises:
         ModelError: There are no weights yet, or the architecture cannot be exported.
         InstallError: A package that exporting needs is missing.
-        FileError: A file exists already.
+        FileError: A file exists already, or there are no images to look at.
     """
     if spec.weights is None:
         raise ModelError(
             f"{spec.name} has no weights yet.", "Train it, then export NAME.pth."
         )
-    suffix = SUFFIXES[options.to]
-    file = Path(options.output or spec.weights.with_suffix(suffix))
+    file = Path(options.output or options.beside(spec.weights))
     files = [file, file.with_suffix(".bin")] if options.to == "openvino" else [file]
     example = file.with_name(f"{file.stem}_{options.to}.py")
     for path in (*files, example):
         require_free(path, force=options.force)
     extra, modules = NEEDS[options.to]
     require(extra, "Exporting", *modules)
+    looked_at = None if options.int8 is None else list_images(options.int8)
     with contextlib.ExitStack() as stack:
         [
             part,
@@ -64,10 +65,12 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
             for path in files
         ]
         stack.enter_context(quiet_libraries())
-        description = _write(spec, options, part)
+        description = write(spec, options, part)
         compared = require_same_results(spec, part)
+        if looked_at is not None:
+            to_int8(spec, part, looked_at)
     write_example(example, file.name, options.to, description, force=options.force)
-    if not compared:
+    if not len(compared):
         logger.warning(
             "The weights find nothing in made-up pictures, on which the file is tried: compare the two on yours."
         )
@@ -75,8 +78,12 @@ def export(spec: ModelSpec, options: ExportOptions) -> Path:
     return file
 
 
-def _write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
-    """Traces the network, and writes it with its description."""
+def write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
+    """Traces the network, and writes it with its description; not tried yet.
+
+    Raises:
+        ModelError: Its architecture cannot be exported.
+    """
     network = load_network(spec, "cpu", lean_masks=False)
     architecture = _architecture(network)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from cvtk.data.sources import ImageSource, list_images
@@ -29,11 +30,12 @@ SMALLEST = 100  # pixels of an object that is compared: in a smaller one a singl
 SHARE = 0.8
 
 
-def require_same_results(spec: ModelSpec, file: Path) -> int:
+def require_same_results(spec: ModelSpec, file: Path) -> NDArray[np.float64]:
     """Compares an exported file with the weights that it was made from, on made-up pictures, whatever the score.
 
     Returns:
-        How many objects were compared; 0 where the weights find none that is large enough.
+        Of each object that was compared, the IoU with what the file found in its place, 0 for nothing; none where
+        the weights find no object that is large enough.
 
     Raises:
         ModelError: It finds something else.
@@ -47,17 +49,20 @@ def require_same_results(spec: ModelSpec, file: Path) -> int:
         images = list_images(_pictures(Path(folder)))
         expected = _found(weights, images)
         found = _found(exported, images)
-    same = [
-        _is_among(one, index, other)
-        for one, other in zip(map(_large, expected), found, strict=True)
-        for index in range(min(BEST, len(one)))
-    ]
-    if sum(same) < SHARE * len(same):
+    ious = np.array(
+        [
+            _iou_in(one, index, other)
+            for one, other in zip(map(_large, expected), found, strict=True)
+            for index in range(min(BEST, len(one)))
+        ]
+    )
+    same = int((ious >= IOU).sum())
+    if same < SHARE * len(ious):
         raise ModelError(
-            f"{spec.name} cannot be exported: of {len(same)} objects in a trial, the file found {sum(same)}.",
+            f"{spec.name} cannot be exported: of {len(ious)} objects in a trial, the file found {same}.",
             "See docs/export-table.md for the architectures that can be.",
         )
-    return len(same)
+    return ious
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -83,16 +88,21 @@ def _large(result: Result) -> Result:
     return result[np.minimum(areas, result.bboxes[:, 2:].prod(axis=1)) >= SMALLEST]
 
 
-def _is_among(one: Result, index: int, other: Result) -> bool:
-    """Whether an object of one result is in the other too, with about the same score, box and mask."""
-    from pycocotools import mask as coco_mask
-
+def _iou_in(one: Result, index: int, other: Result) -> float:
+    """The best IoU of an object of one result with one of the other, of its class and with about its score."""
     near = np.abs(other.scores - one.scores[index]) < SCORE_DIFFERENCE
     candidates = other[near & (other.labels == one.labels[index])]
-    if not len(candidates):
-        return False
+    return float(ious_with(one[index], candidates).max(initial=0))
+
+
+def ious_with(one: Result, others: Result) -> NDArray[np.float64]:
+    """The IoU of one object with each of others (N,): of masks, else of boxes."""
+    from pycocotools import mask as coco_mask
+
+    if not len(others):
+        return np.zeros(0)
     if one.masks is None:
-        ious = coco_mask.iou(candidates.bboxes, one[index].bboxes, [0])
+        ious = coco_mask.iou(others.bboxes, one.bboxes, [0])
     else:
-        ious = coco_mask.iou(candidates.masks, one[index].masks, [0])
-    return bool(ious.max() >= IOU)
+        ious = coco_mask.iou(others.masks, one.masks, [0])
+    return np.asarray(ious, dtype=np.float64).ravel()
