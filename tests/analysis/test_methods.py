@@ -6,57 +6,9 @@ import copy
 import re
 
 import pytest
+from cards import CARD, interval
 
 from cvtk.analysis.methods import methods_text
-
-
-def interval(value, low=None, high=None):
-    return {"value": value, "low": low, "high": high}
-
-
-def facts(images, **by_class):
-    return {"images": images, "objects": sum(by_class.values()), "by_class": by_class}
-
-
-CARD = {
-    "model": {
-        "architecture": "mask-rcnn_r50_fpn_1x_coco",
-        "family": "Mask R-CNN",
-        "paper": "Mask R-CNN",
-        "paper_url": "https://arxiv.org/abs/1703.06870v3",
-        "task": "segm",
-        "classes": ["leaf", "stem"],
-    },
-    "weights": {"epoch": 20},
-    "data": {
-        "train": facts(60, leaf=200, stem=105),
-        "valid": facts(12, leaf=40, stem=21),
-        "test": facts(1, leaf=1, stem=0),
-    },
-    "options": {"weights": "coco", "image_size": 320, "seed": 7, "aim": "f1"},
-    "training": {
-        "epochs": 24,
-        "images_per_step": 4,
-        "optimizer": "SGD",
-        "lr": 0.005,
-        "transforms": ["Resize", "RandomFlip"],
-        "resumed": False,
-        "seconds": 600,
-    },
-    "validation": {"mask AP": 0.52, "mask AP50": 0.9},
-    "cut_at": {"by_class": {"leaf": 0.42, "stem": 0.35}, "common": 0.4},
-    "test": {
-        "overall": {
-            "AP": interval(0.5, 0.4, 0.6),
-            "AP50": interval(0.75, 0.7, 0.8),
-            "precision": interval(0.9, 0.85, 0.95),
-            "recall": interval(0.8, 0.75, 0.85),
-            "F1": interval(0.85, 0.8, 0.9),
-        }
-    },
-    "machine": {"gpu": "", "cpus": 8},
-    "versions": {"cvtk": "0.2.0", "mmdet": "3.4.0", "torch": "2.6.0"},
-}
 
 
 def text_of(**changes):
@@ -141,6 +93,25 @@ def test_without_a_validation_set_the_last_epoch_is_used():
 )
 def test_what_scores_were_chosen_for(aim, told):
     assert told in text_of(options__aim=aim)
+
+
+def test_what_a_bootstrap_drew():
+    assert "bootstrap over the test images" in text_of()
+    text = text_of(data__test__images=40, test__groups=12)
+    assert "over the 12 groups of test images that belong together" in text
+    text = text_of(data__test__images=40, test__groups=40)
+    assert "bootstrap over the test images" in text
+
+
+@pytest.mark.parametrize("digest", ["sha256", "images_sha256"])
+@pytest.mark.parametrize("other", ["train", "valid"])
+def test_a_test_set_that_was_used_for_something_else(digest, other):
+    text = text_of(**{f"data__test__{digest}": "abc", f"data__{other}__{digest}": "d"})
+    assert "used neither for training nor for any choice" in text
+    text = text_of(
+        **{f"data__test__{digest}": "abc", f"data__{other}__{digest}": "abc"}
+    )
+    assert "nor for any choice" not in text and "the average precision" in text
 
 
 def test_a_test_set_without_objects():

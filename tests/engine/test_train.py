@@ -125,6 +125,8 @@ def test_nothing_of_an_older_training_is_gone_on_from(trained, tmp_path, monkeyp
     assert not list(workspace.glob("epoch_*")), "or --resume would find the older ones"
     table, _ = trained(epoch=2, force=True, resume=True)
     assert table["epoch"].tolist() == [1, 2]
+    card = json.loads((tmp_path / "out" / "a.card.json").read_text("utf-8"))
+    assert not card["training"]["resumed"], "there was nothing to go on from"
 
 
 @pytest.mark.train
@@ -138,6 +140,8 @@ def test_resuming_what_is_done_writes_it_again(trained, tmp_path):
     again, text = trained(epoch=2, resume=True)
     assert again["loss"].tolist() == first["loss"].tolist()
     assert "Goes on from" in text and (tmp_path / "out" / "a.pth").is_file()
+    card = json.loads((tmp_path / "out" / "a.card.json").read_text("utf-8"))
+    assert card["training"]["resumed"]
     # With fewer epochs than there are, it is done too; with more, it goes on.
     fewer, _ = trained(epoch=1, resume=True)
     assert fewer["epoch"].tolist() == [1, 2]

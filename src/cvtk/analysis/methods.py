@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cvtk.words import counted, enumerated
@@ -21,16 +21,16 @@ COCO = (
 )
 BOOTSTRAP = "Efron B., Tibshirani R. J. (1993). An Introduction to the Bootstrap. Chapman & Hall."
 
-_KINDS = {"segm": "masks", "det": "boxes"}
-_TASKS = {"segm": "Instance segmentation", "det": "Object detection"}
-_STARTS = {
+KINDS = {"segm": "masks", "det": "boxes"}
+TASKS = {"segm": "Instance segmentation", "det": "Object detection"}
+STARTS = {
     "none": "from random weights",
     "imagenet": "from a backbone that was trained on ImageNet",
     "coco": "from weights that were trained on COCO",
 }
 
 
-class _References:
+class References:
     """The numbered list of what is cited, in the order of the text."""
 
     def __init__(self) -> None:
@@ -49,27 +49,37 @@ def methods_text(card: Card) -> str:
     Args:
         card: The run card of the training; what is not in it is not said.
     """
-    references = _References()
-    sentences = [
-        _model(card, references),
+    references = References()
+    sentences = [*training_sentences(card, references), *time_sentences([card])]
+    return listed(sentences, references)
+
+
+def training_sentences(card: Card, references: References) -> list[str]:
+    """What one training did, and how good its model is."""
+    return [
+        model_sentence(card, references),
         _training(card),
         *_schedule(card),
         *_validation(card),
         *_test(card, references),
-        *_time(card),
     ]
+
+
+def listed(sentences: Sequence[str], references: References) -> str:
+    """A paragraph and what it cites, as Markdown."""
     lines = [" ".join(sentences), "", "References:", ""]
     lines += [f"{n}. {text}" for n, text in enumerate(references.texts, 1)]
     return "\n".join(lines) + "\n"
 
 
-def _model(card: Card, references: _References) -> str:
+def model_sentence(card: Card, references: References) -> str:
+    """Which architecture was used, by which software."""
     model, versions = card["model"], card["versions"]
     cited = ""
     if model["paper"]:
         cited = references.cite(f"{model['paper']}. {model['paper_url']}".strip())
     return (
-        f"{_TASKS[model['task']]} was done with {model['family']} ({model['architecture']}){cited}"
+        f"{TASKS[model['task']]} was done with {model['family']} ({model['architecture']}){cited}"
         f" in MMDetection {versions['mmdet']}{references.cite(MMDETECTION)} and PyTorch"
         f" {versions['torch']}{references.cite(PYTORCH)}, configured and run by cvtk {versions['cvtk']}."
     )
@@ -77,11 +87,11 @@ def _model(card: Card, references: _References) -> str:
 
 def _training(card: Card) -> str:
     train, run = card["data"]["train"], card["training"]
-    start = _STARTS.get(
+    start = STARTS.get(
         card["options"]["weights"], "from weights of an earlier training"
     )
     resumed = ", with at least one interruption" if run["resumed"] else ""
-    return f"The model was trained {start} on {_set(train)} for {counted(run['epochs'], 'epoch')}{resumed}."
+    return f"The model was trained {start} on {set_words(train)} for {counted(run['epochs'], 'epoch')}{resumed}."
 
 
 def _schedule(card: Card) -> list[str]:
@@ -107,13 +117,13 @@ def _validation(card: Card) -> list[str]:
         name, value = next(iter(card["validation"].items()))
         sentences.append(
             f"The weights of epoch {weights['epoch']} were used, which had the highest {name} ({value:.3f})"
-            f" on {_set(valid)}, not used for training."
+            f" on {set_words(valid)}, not used for training."
         )
     cuts = card["cut_at"]
     if cuts:
         sentences.append(
             f"On these images the lowest score of a prediction that counts was chosen {_scores(cuts)},"
-            f" {_AIMS[card['options']['aim'].partition('=')[0]].format(card['options']['aim'])}."
+            f" {AIMS[card['options']['aim'].partition('=')[0]].format(card['options']['aim'])}."
         )
     return sentences
 
@@ -129,7 +139,7 @@ def _scores(cuts: Mapping[str, Any]) -> str:
     return f"for each class ({scores}{together})"
 
 
-_AIMS = {
+AIMS = {
     "f1": "to maximise F1 at an IoU of 0.50",
     "count": "so that the counts per image came nearest to the true ones",
     "recall": "as the highest score with a {} at an IoU of 0.50",
@@ -137,59 +147,88 @@ _AIMS = {
 }
 
 
-def _test(card: Card, references: _References) -> list[str]:
+def _test(card: Card, references: References) -> list[str]:
     test = card["data"].get("test")
     if test is None or not card["test"]:
         return []
-    kind, metrics = _KINDS[card["model"]["task"]], card["test"]["overall"]
-    value = _value(metrics["AP"])
+    kind, metrics = KINDS[card["model"]["task"]], card["test"]["overall"]
+    value = value_words(metrics["AP"])
     if not value:
         return [
-            f"The model was tested on {_set(test)}, which hold no object to be found."
+            f"The model was tested on {set_words(test)}, which hold no object to be found."
         ]
     sentences = [
-        f"On {_set(test)}, used neither for training nor for any choice, the average precision of {kind} (AP,"
-        f" the mean over IoU 0.50 to 0.95 and over classes{references.cite(COCO)}) was {value}, and AP at IoU"
-        f" 0.50 was {_value(metrics['AP50'])}."
+        f"On {set_words(test)}{untouched(card)} the average precision of {kind} (AP, the mean over IoU 0.50 to 0.95"
+        f" and over classes{references.cite(COCO)}) was {value}, and AP at IoU 0.50 was"
+        f" {value_words(metrics['AP50'])}."
     ]
     told = [
-        f"{name} {_value(metrics[key])}"
+        f"{name} {value_words(metrics[key])}"
         for name, key in (
             ("precision", "precision"),
             ("recall", "recall"),
             ("F1", "F1"),
         )
-        if _value(metrics[key])
+        if value_words(metrics[key])
     ]
     if told:
         where = "At the chosen scores" if card["cut_at"] else "From a score of 0.3 on"
         sentences.append(f"{where}, and at IoU 0.50, it had {enumerated(told)}.")
     if metrics["AP"]["low"] is not None:
         sentences.append(
-            "Values in parentheses are 95% intervals from a bootstrap over the test images"
-            f"{references.cite(BOOTSTRAP)}."
+            "Values in parentheses are 95% intervals from a bootstrap over"
+            f" {drawn_words(test['images'], card['test'].get('groups'))}{references.cite(BOOTSTRAP)}."
         )
     return sentences
 
 
-def _time(card: Card) -> list[str]:
-    run, machine = card["training"], card["machine"]
-    if run["resumed"]:  # only the time of the last part is known
-        return []
-    minutes = run["seconds"] / 60
-    spent = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-    spent = "less than a minute" if minutes < 1 else spent
-    where = machine["gpu"] or f"a CPU with {counted(machine['cpus'], 'core')}"
-    return [f"Training and evaluation took {spent} on {where}."]
+def untouched(card: Card) -> str:
+    """That a test set was used for nothing else, where that holds."""
+    test, *others = (card["data"].get(name, {}) for name in ("test", "train", "valid"))
+    for digest in ("sha256", "images_sha256"):
+        if test.get(digest) and test[digest] in [facts.get(digest) for facts in others]:
+            return ","
+    return ", used neither for training nor for any choice,"
 
 
-def _set(facts: Mapping[str, Any]) -> str:
+def drawn_words(images: int, groups: int | None) -> str:
+    """What a bootstrap drew: test images, or groups of them."""
+    if groups is None or groups >= images:
+        return "the test images"
+    return f"the {counted(groups, 'group')} of test images that belong together"
+
+
+def time_sentences(cards: Sequence[Card]) -> list[str]:
+    """How long trainings took, where that is known."""
+    machines = {machine_words(card["machine"]) for card in cards}
+    runs = [card["training"] for card in cards]
+    if len(machines) > 1 or any(run["resumed"] for run in runs):
+        return []  # of one that was resumed, only the time of the last part is known
+    spent = duration_words(sum(run["seconds"] for run in runs))
+    what = "" if len(cards) == 1 else f" of all {len(cards)} models"
+    return [f"Training and evaluation{what} took {spent} on {machines.pop()}."]
+
+
+def duration_words(seconds: float) -> str:
+    """`12 minutes`, `1.6 hours`."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+
+
+def machine_words(machine: Mapping[str, Any]) -> str:
+    """The GPU, or how many cores the CPU has."""
+    return machine["gpu"] or f"a CPU with {counted(machine['cpus'], 'core')}"
+
+
+def set_words(facts: Mapping[str, Any]) -> str:
     """`60 images with 305 objects (leaf 200, stem 105)`."""
     by_class = ", ".join(f"{name} {count}" for name, count in facts["by_class"].items())
     return f"{counted(facts['images'], 'image')} with {counted(facts['objects'], 'annotated object')} ({by_class})"
 
 
-def _value(interval: Mapping[str, float | None]) -> str:
+def value_words(interval: Mapping[str, float | None]) -> str:
     """`0.416 (0.35 to 0.48)`; empty where there is nothing to measure."""
     if interval["value"] is None:
         return ""

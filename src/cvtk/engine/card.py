@@ -58,6 +58,7 @@ class Done:
         device: Where it trained.
         processes: How many trained together.
         started: When.
+        resumed: Whether it went on from a checkpoint of its own.
         thresholds: The scores to cut at, if they were chosen.
         study: The evaluation on the test set, if there is one.
     """
@@ -69,6 +70,7 @@ class Done:
     device: str
     processes: int
     started: datetime.datetime
+    resumed: bool
     thresholds: Thresholds | None
     study: Study | None
 
@@ -183,7 +185,7 @@ def _training(done: Done) -> dict[str, Any]:
         "optimizer": str(optimizer.type),
         "lr": float(optimizer.lr),
         "transforms": _transforms(done.cfg.train_dataloader.dataset),
-        "resumed": bool(done.options.resume),
+        "resumed": done.resumed,
         "started": done.started.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": round((ended - done.started).total_seconds()),
@@ -227,6 +229,7 @@ def _test(study: Study | None) -> dict[str, Any] | None:
         "overall": _plain(told.overall),
         "by_class": {name: _plain(values) for name, values in told.by_class.items()},
         "limit": study.limit,
+        "groups": told.groups,
         "notes": [told.note, *study.thresholds.notes],
     }
 

@@ -77,6 +77,7 @@ def train(
             cfg, best, data = run(spec, options, device, sets)
             if not main or data is None:
                 return spec, None
+            resumed = bool(cfg.get("resume"))  # which is not a part of what is written
             write_results(cfg, best, options)
         trained = open_weights(options.output, options.trust_weights)
         if cuts is not None:
@@ -92,6 +93,7 @@ def train(
                 device,
                 processes,
                 started,
+                resumed,
                 thresholds or cuts,
                 tested.study if tested is not None else None,
             )

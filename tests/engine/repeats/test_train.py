@@ -72,6 +72,12 @@ def test_folds_one_by_one_and_then_all_together(train, demo, messages):
     chosen = "Scores to cut at, which inference will use" in messages.text
     assert bool(card["cut_at"]) == chosen
 
+    # One paragraph on all of it, in the place of that on the final model alone.
+    text = (out / "a.methods.md").read_text()
+    assert "cross-validation with 2 folds on 4 images" in text
+    assert "A final model was then trained on all 4 images for 1 epoch." in text
+    assert "of all 3 models took" in text
+
 
 def test_a_second_start_replaces_nothing_and_mixes_nothing(train):
     with pytest.raises(

@@ -67,16 +67,30 @@ class Tested:
     cuts: Thresholds | None = None
 
 
-def evaluate_together(spec: ModelSpec, plan: Plan, options: TrainOptions) -> Evaluation:
+@dataclass(frozen=True)
+class Together:
+    """What came of all trainings.
+
+    Attributes:
+        evaluation: The statistics of the first evaluation; with `seeds` and `learning_curve` as far as there are such.
+        tested: Each evaluation.
+        seeds: The spread over the seeds; None without.
+        curve: The learning curve; None without.
+    """
+
+    evaluation: Evaluation
+    tested: list[Tested]
+    seeds: Seeds | None = None
+    curve: LearningCurve | None = None
+
+
+def evaluate_together(spec: ModelSpec, plan: Plan, options: TrainOptions) -> Together:
     """Evaluates all trainings, which are done, and writes what came of them.
 
     Args:
         spec: The architecture and its classes.
         plan: The trainings.
         options: The user's choices.
-
-    Returns:
-        The statistics of the first evaluation; with `seeds` and `learning_curve` as far as there are such.
     """
     align_categories(plan.tested, spec.classes)
     tested = [_tested(spec, plan, repeat) for repeat in plan.repeats]
@@ -84,7 +98,7 @@ def evaluate_together(spec: ModelSpec, plan: Plan, options: TrainOptions) -> Eva
     sentences, rows = _of_folds(first, options)
     for sentence in sentences:
         logger.info(sentence)
-    curve = None
+    seeds, curve = None, None
     if len(tested) > 1:
         drawn = _drawn(spec, plan, tested)
         if options.seeds:
@@ -105,7 +119,8 @@ def evaluate_together(spec: ModelSpec, plan: Plan, options: TrainOptions) -> Eva
             " from it."
         )
     trainings = Trainings(lead, sentences, rows, curve)
-    return _write(spec, plan, first, trainings, options)
+    evaluation = _write(spec, plan, first, trainings, options)
+    return Together(evaluation, tested, seeds, curve)
 
 
 def scores_to_cut_at(

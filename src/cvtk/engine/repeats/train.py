@@ -17,6 +17,7 @@ from cvtk.engine.repeats.evaluate import (
     folds_folder,
     scores_to_cut_at,
 )
+from cvtk.engine.repeats.methods import write_methods
 from cvtk.engine.repeats.plan import Plan, Run, make_plan
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.train import train
@@ -64,12 +65,15 @@ def train_repeatedly(
         return spec, None
     for run in plan.runs:
         require_same(run)
-    statistics = evaluate_together(spec, plan, options)
+    together = evaluate_together(spec, plan, options)
     if options.final:
-        return train_final(spec, plan, options), statistics
-    return (
-        spec if options.folds else open_weights(options.output, options.trust_weights)
-    ), statistics
+        model = train_final(spec, plan, options)
+    elif options.folds:
+        model = spec
+    else:
+        model = open_weights(options.output, options.trust_weights)
+    write_methods(plan, together, options)
+    return model, together.evaluation
 
 
 def require_usable(plan: Plan, runs: list[Run], options: TrainOptions) -> None:
