@@ -32,6 +32,8 @@ from cvtk.scripts.create import create_script
 
 MODEL = "rtmdet_tiny_8xb32-300e_coco"
 EPOCHS = 4
+# Before, Python loads itself and the script's first imports, and has a traceback of its own for Ctrl+C.
+EARLIEST = 0.3  # seconds from the start to the signal
 LIMIT = 5.0  # seconds from the signal to the end of the last process
 PATIENCE = 60.0  # seconds until a process that does not end is given up
 SIGNALS = {
@@ -200,7 +202,7 @@ def main() -> None:
                     if len(row.seconds) == options.rounds:
                         break
                     late = row.too_late
-                    moment = generator.uniform(0, 0.9 * whole)
+                    moment = generator.uniform(EARLIEST, 0.9 * whole)
                     training = Training(folder, mode, f"{mode}-{number}-{count}", data)
                     problem = one_round(training, number, moment, row)
                     if row.too_late > late:

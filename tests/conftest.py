@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from pathlib import Path
 
 # Before PyTorch is imported: several processes run tests side by side, each on one core.
@@ -74,6 +75,11 @@ SLOW = (
     "ymir/test_executor.py",
     "zoo/test_index.py::test_every_model",
 )
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl+C through: a shell's background job ignores it, as would the programs that tests start and stop."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,31 +1,114 @@
-"""MMEngine lays out a configuration as text anew with every checkpoint; here each is laid out once."""
+"""Lays configurations out as text: what MMEngine leaves to yapf, in a fiftieth of its time."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+WIDTH = 79  # columns, as in MMDetection's own configurations
+
 
 @contextlib.contextmanager
-def laid_out_once() -> Iterator[None]:
-    """Lets MMEngine lay out each configuration once; the texts are the same.
+def quick_layout() -> Iterator[None]:
+    """Lets MMEngine's `Config.pretty_text` and `Config.dump` lay text out by `lay_out`.
 
-    `Config.pretty_text` formats by yapf, which takes half a second. MMEngine asks for it with each checkpoint, so
-    twice in an epoch: a tenth of a training on sixty images.
+    yapf takes half a second in a process as large as a training, and MMEngine asks for a layout at the start and with
+    each checkpoint, so twice in an epoch: a tenth of a training on sixty images.
     """
     from yapf.yapflib import yapf_api
 
     format_code = yapf_api.FormatCode
-    known: dict[str, tuple[str, bool]] = {}
 
-    def format_once(text: str, **options: Any) -> tuple[str, bool]:
-        if text not in known:
-            known[text] = format_code(text, **options)
-        return known[text]
+    def format_quickly(text: str, **options: Any) -> tuple[str, bool]:
+        return lay_out(text), True
 
-    yapf_api.FormatCode = format_once
+    yapf_api.FormatCode = format_quickly
     try:
         yield
     finally:
         yapf_api.FormatCode = format_code
+
+
+def lay_out(text: str) -> str:
+    """Breaks the lines of a Python text that are too long, at the commas of its calls, lists and dicts.
+
+    Args:
+        text: Python of any kind; comments are lost.
+
+    Returns:
+        The same Python. What is in brackets stays on a line where it fits `WIDTH` columns, else each item begins a line
+        of its own. Strings are not broken.
+    """
+    statements = [_statement(node) for node in ast.parse(text).body]
+    return "\n".join(statements) + "\n"
+
+
+def _statement(node: ast.stmt) -> str:
+    if isinstance(node, ast.Assign):
+        targets = "".join(f"{ast.unparse(target)} = " for target in node.targets)
+        return targets + _fit(node.value, used=len(targets), indent=0)
+    return ast.unparse(node)
+
+
+def _fit(node: ast.expr, used: int, indent: int) -> str:
+    """An expression on one line where it fits, else an item per line.
+
+    Args:
+        node: The expression.
+        used: Columns of its first line that are taken by what is around it.
+        indent: Columns at which its last line begins.
+    """
+    flat = _flat(node)
+    bracketed = _bracketed(node)
+    if used + len(flat) <= WIDTH or bracketed is None or not bracketed[1]:
+        return flat
+    opening, items, closing = bracketed
+    inner = indent + 4
+    lines = []
+    for before, value in items:
+        # One column is for the comma.
+        item = before + _fit(value, inner + len(before) + 1, inner)
+        lines.append(f"{' ' * inner}{item},\n")
+    return f"{opening}\n{''.join(lines)}{' ' * indent}{closing}"
+
+
+def _flat(node: ast.expr) -> str:
+    """An expression on one line."""
+    bracketed = _bracketed(node)
+    if bracketed is None:
+        return ast.unparse(node)
+    opening, items, closing = bracketed
+    inside = ", ".join(before + _flat(value) for before, value in items)
+    if isinstance(node, ast.Tuple) and len(items) == 1:
+        inside += ","
+    return opening + inside + closing
+
+
+def _bracketed(
+    node: ast.expr,
+) -> tuple[str, list[tuple[str, ast.expr]], str] | None:
+    """An expression's brackets and its items, each with what stands before its value; None where there are none."""
+    if isinstance(node, ast.List):
+        return "[", [("", item) for item in node.elts], "]"
+    if isinstance(node, ast.Tuple):
+        return "(", [("", item) for item in node.elts], ")"
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return "{", [(_key(key), value) for key, value in pairs], "}"
+    if isinstance(node, ast.Call):
+        items = [("", item) for item in node.args]
+        items += [(_name(keyword), keyword.value) for keyword in node.keywords]
+        return f"{_flat(node.func)}(", items, ")"
+    return None
+
+
+def _key(key: ast.expr | None) -> str:
+    """What stands before a value of a dict; `**` where the value is unpacked."""
+    return "**" if key is None else f"{_flat(key)}: "
+
+
+def _name(keyword: ast.keyword) -> str:
+    """What stands before a value of a call."""
+    return "**" if keyword.arg is None else f"{keyword.arg}="

@@ -18,7 +18,7 @@ from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
-from cvtk.engine.layout import laid_out_once
+from cvtk.engine.layout import quick_layout
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
 from cvtk.engine.processes import join_processes
@@ -73,7 +73,7 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        with laid_out_once():
+        with quick_layout():
             cfg, best, data = run(spec, options, device, sets)
             if not main or data is None:
                 return spec, None
