@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -75,6 +76,22 @@ def test_a_signal_that_python_swallowed_is_not_shown(monkeypatch):
         Worker()
         busy(5)
     assert shown == [ValueError]
+
+
+def fail(error):
+    """What `multiprocessing` does in the thread by which a worker hands its images over."""
+    sys.excepthook(type(error), error, None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers are no forks there")
+def test_a_worker_whose_training_has_ended_shows_no_traceback(capfd):
+    forks = multiprocessing.get_context("fork")
+    with Stop():
+        for error in (ConnectionResetError("gone"), ValueError("a mistake")):
+            worker = forks.Process(target=fail, args=(error,))
+            worker.start()
+            worker.join()
+    assert capfd.readouterr().err == "ValueError: a mistake\n"
 
 
 def test_an_import_is_waited_for_but_not_for_long(tmp_path, monkeypatch):

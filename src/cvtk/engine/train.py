@@ -21,7 +21,7 @@ from cvtk.engine.evaluate import evaluate_to_files
 from cvtk.engine.layout import quick_layout
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
-from cvtk.engine.processes import join_processes
+from cvtk.engine.processes import join_processes, spared_by_garbage_collection
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
@@ -73,7 +73,7 @@ def train(
         return spec, None
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
-        with quick_layout():
+        with quick_layout(), spared_by_garbage_collection():
             cfg, best, data = run(spec, options, device, sets)
             if not main or data is None:
                 return spec, None

@@ -42,6 +42,8 @@ class Stop:
                 signal.signal(number, self._end)
         self._report = sys.unraisablehook
         sys.unraisablehook = self._report_others
+        self._show = sys.excepthook
+        sys.excepthook = self._show_others
         return self
 
     def __exit__(
@@ -53,6 +55,7 @@ class Stop:
         self._over = True
         self._forget_timer()
         sys.unraisablehook = self._report
+        sys.excepthook = self._show
         for number, before in self._before.items():
             signal.signal(number, before)
 
@@ -60,6 +63,20 @@ class Stop:
         """Reports what Python swallows in a `__del__`, but for what was raised here, which comes again."""
         if not (self.asked and swallowed.exc_type is KeyboardInterrupt):
             self._report(swallowed)
+
+    def _show_others(
+        self,
+        kind: type[BaseException],
+        error: BaseException,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shows an error that nobody handles, but for a worker's who finds that its training has ended.
+
+        Workers are forks of this process, and hand their images over in a thread that shows its errors by this hook.
+        """
+        in_worker = os.getpid() != self._process
+        if not (in_worker and issubclass(kind, ConnectionError | EOFError)):
+            self._show(kind, error, traceback)
 
     def _forget_timer(self) -> None:
         if self._again is not None:

@@ -261,10 +261,13 @@ def empty_plot(rows: Sequence[Row], epoch: str, title: str) -> tuple[Figure, Axe
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    # Fixed margins: a layout that is computed would draw each figure twice.
+    figure = Figure(figsize=(7, 4.5))
+    figure.subplots_adjust(left=0.11, right=0.98, bottom=0.11, top=0.93)
     axes = figure.subplots()
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)
+    axes.ticklabel_format(axis="y", scilimits=(-4, 4))  # long numbers have no room
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(rows[0][epoch] - 0.5, rows[-1][epoch] + 0.5)
     axes.grid(alpha=0.3)
