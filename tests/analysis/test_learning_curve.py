@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from cvtk.analysis.figures import learning_curve as draw
 from cvtk.analysis.learning_curve import learning_curve
 
 IMAGES = [15, 30, 60]
@@ -92,3 +93,29 @@ def test_the_table_has_what_was_measured_and_what_is_expected():
         (15, "yes"), (30, "yes"), (60, "yes"), (120, "no"),
     ]  # fmt: skip
     assert rows[-1]["curve"] == pytest.approx(power(120))
+
+
+def test_the_figure_goes_on_to_twice_as_many_and_shows_how_sure_that_is():
+    told = learning_curve(IMAGES, drawn(power(IMAGES), noise=0.02), tested=60)
+    [axes] = draw(told).axes
+    [line] = [line for line in axes.lines if line.get_linestyle() == "--"]
+    dashed = np.array(line.get_data())
+    assert (
+        pytest.approx(np.array([[60, power(60)], [120, power(120)]]))
+        == dashed[:, [0, -1]].T
+    )
+    bars = [line for line in axes.lines if line.get_marker() == "_"]
+    [bar] = [line for line in bars if set(line.get_xdata()) == {120}]
+    low, high = bar.get_ydata()
+    assert (low, high) == pytest.approx(
+        (power(60) + told.gain.low, power(60) + told.gain.high)
+    )
+    assert axes.get_ylim()[1] > high
+
+
+def test_without_an_interval_there_is_no_bar():
+    told = learning_curve(IMAGES, drawn(power(IMAGES), draws=1), tested=60)
+    [axes] = draw(told).axes
+    assert math.isnan(told.gain.low)
+    assert all(line.get_xdata().max() <= 120 for line in axes.lines)
+    assert not [line for line in axes.lines if set(line.get_xdata()) == {120}]

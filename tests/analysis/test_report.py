@@ -18,6 +18,7 @@ from cvtk.analysis.gallery import crop_around, draw_cases, worst_cases
 from cvtk.analysis.outcomes import Outcome
 from cvtk.analysis.pages import error_rows
 from cvtk.analysis.report import confusion, write_report
+from cvtk.analysis.sentences import summary
 from cvtk.analysis.study import study
 from cvtk.analysis.thresholds import one_threshold
 from cvtk.data import read
@@ -97,6 +98,33 @@ def test_the_summary_counts_what_was_made(told):
         " 1 poor mask." in text
     )
     assert "Of 27 predictions, 14 are right (52%)" in text
+
+
+def scene_of(**found_and_missed):
+    scene = Scene()
+    for name, (found, missed) in found_and_missed.items():
+        for _ in range(found):
+            scene.found(name)
+        for _ in range(missed):
+            scene.missed(name)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "weakest"),
+    [
+        (
+            {"leaf": (18, 2), "stem": (12, 8)},
+            "“stem” is found least: 12 of 20 objects (60%)",
+        ),
+        ({"leaf": (18, 2), "stem": (17, 3)}, None),  # hardly differ
+        ({"leaf": (18, 2), "stem": (0, 9)}, None),  # too few to be said
+        ({"stem": (12, 8)}, None),  # there is no other
+    ],
+)
+def test_the_class_that_is_found_least_is_named(scene, weakest, tmp_path):
+    text = " ".join(summary(analysed(tmp_path, scene_of(**scene))))
+    assert weakest in text if weakest else "is found least" not in text
 
 
 def test_errors_are_counted_by_class(told):

@@ -128,16 +128,18 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
 
 
 def learning_curve(told: LearningCurve) -> Figure:
-    """AP over the number of images: what was measured, with intervals, and the curve on to twice as many."""
+    """AP over the number of images: what was measured, the curve on to twice as many, and how sure its gain is."""
     figure, axes = _square("images to learn from", "AP")
     images = np.array([point.images for point in told.points])
     values = np.array([point.ap.value for point in told.points])
     bounds = np.array([(point.ap.low, point.ap.high) for point in told.points])
-    x = np.geomspace(images[0], 2 * images[-1], 50)
-    y = np.array([told.at(count) for count in x])
-    is_seen = x <= images[-1]
-    axes.plot(x[is_seen], y[is_seen], color=_BLUE, linewidth=1)
-    axes.plot(x[~is_seen], y[~is_seen], color=_ORANGE, linewidth=1.5, linestyle="--")
+    most, twice = images[-1], 2 * images[-1]
+    seen, ahead = np.geomspace(images[0], most, 50), np.geomspace(most, twice, 50)
+    axes.plot(seen, [told.at(count) for count in seen], color=_BLUE, linewidth=1)
+    axes.plot(ahead, [told.at(count) for count in ahead], "--", color=_ORANGE)
+    expected = told.at(most) + np.array([told.gain.low, told.gain.high])
+    if not np.isnan(expected).any():
+        axes.plot([twice, twice], expected, "_-", color=_ORANGE, linewidth=1.5)
     if not np.isnan(bounds).any():
         reach = np.abs(bounds - values[:, np.newaxis]).T
         axes.errorbar(images, values, yerr=reach, fmt="none", ecolor=_BLUE, capsize=4)
@@ -146,10 +148,11 @@ def learning_curve(told: LearningCurve) -> Figure:
         same = np.full(len(point.by_seed), point.images)
         axes.scatter(same, point.by_seed, s=12, color=_GREY, zorder=3)
     axes.set_xscale("log")
-    ticks = [*images, 2 * images[-1]]
+    ticks = [*images, twice]
     axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0, min(1.0, 1.2 * max(np.nanmax(bounds), np.nanmax(y), 0.1)))
+    reached = np.nanmax([0.1, told.at(twice), *values, *bounds.ravel(), *expected])
+    axes.set_ylim(0, min(1.0, 1.2 * float(reached)))
     return figure
 
 

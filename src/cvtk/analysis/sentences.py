@@ -31,6 +31,9 @@ _ADVICE = {
     Outcome.DUPLICATE: "Objects in pieces or in a heap are often found twice: label more of them, each as one object.",
 }
 
+_LEAST_OBJECTS, _CLEARLY = 10, 0.05
+"""Of fewer objects, the share that is found says little of a class; nor does a share that is hardly lower."""
+
 
 def summary(study: Study) -> list[str]:
     """What became of the objects and of the predictions, and which error costs most."""
@@ -67,6 +70,13 @@ def summary(study: Study) -> list[str]:
         sentences.append(
             f"What costs most is “{worst.words(kind)}”: {study.costs[worst]:.3f} of AP50. {_ADVICE[worst]}"
         )
+    weakest = weakest_class(study)
+    if weakest is not None:
+        name, hits, total = weakest
+        sentences.append(
+            f"Of the classes, “{name}” is found least: {hits} of {counted(total, 'object')} ({hits / total:.0%}). If you"
+            " label more images, take some with it; cvtk data next names those that the model is unsure of."
+        )
     return sentences
 
 
@@ -81,6 +91,27 @@ def costliest(study: Study) -> Outcome | None:
     """The error that costs most; None where none costs anything."""
     given = {error: gain for error, gain in study.costs.items() if gain > 0}
     return max(given, key=lambda error: given[error], default=None)
+
+
+def weakest_class(study: Study) -> tuple[str, int, int] | None:
+    """The class of which the smallest share is found, if that is clearly below the share of all objects.
+
+    Returns:
+        Its name, how many of its objects are found, and how many there are; None where no class stands out.
+    """
+    matches = study.matches
+    is_object = ~matches.is_crowd
+    is_found = is_object & (study.outcomes.true == Outcome.CORRECT)
+    classes = len(matches.truth.classes) + 1
+    objects = np.bincount(matches.true_category[is_object], minlength=classes)
+    found = np.bincount(matches.true_category[is_found], minlength=classes)
+    known = np.flatnonzero(objects >= _LEAST_OBJECTS)
+    if len(known) < 2:
+        return None
+    worst = known[np.argmin(found[known] / objects[known])]
+    if found[worst] / objects[worst] > found.sum() / objects.sum() - _CLEARLY:
+        return None
+    return matches.truth.classes[worst - 1], int(found[worst]), int(objects[worst])
 
 
 def warnings(study: Study) -> list[str]:
