@@ -1,19 +1,19 @@
-"""A picture of 8,000 x 8,000 pixels with 2,000 objects in tiles: found, doubled, AP, memory and time, beside sahi.
+"""A picture of 8,000 x 8,000 pixels with 2,000 objects in tiles: found, doubled, AP, memory and time, beside sahi and supervision.
 
 Discs and squares are drawn such that none crosses a line of a grid of 500 pixels. So the scene can be cut along that
 grid without cutting an object (`pieces`): what the network finds there is what it can find at best. The same network,
 trained here on pictures of 500 pixels unless --weights names one that was trained so, then sees the scene in tiles that
-overlap and cut hundreds of objects: by cvtk (`tiles`), and by sahi, if it is installed, with its own merging. `whole` is
-without tiles, which finds next to nothing, for the memory that it takes.
+overlap and cut hundreds of objects: by cvtk (`tiles`), and, if they are installed, by sahi and by supervision, each
+with its own merging. `whole` is without tiles, which finds next to nothing, for the memory that it takes.
 
 Each way runs in a process of its own, so that its peak memory (maximum resident set) is told apart; the time is that of
 the prediction alone, from the file to the masks. The scene is 192 MB of pixels.
 
 "Doubled" are predictions beyond the first that lie in the same object by half or more of their pixels. A network makes
-some by itself, of another class most of all. So objects that an edge of a tile cuts are counted apart from the others,
-in every way, `pieces` included: what the seams add is the difference.
+some by itself: two masks that are nearly the same, with boxes that are not. So objects that an edge of a tile cuts are
+counted apart from the others, in every way, `pieces` included: what the seams add is the difference.
 
-    python benchmarks/tiles.py [--weights FILE.pth] [--size 8000] [--sahi]
+    python benchmarks/tiles.py [--weights FILE.pth] [--size 8000] [--sahi] [--supervision]
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def sure_by_tiles(weights: Path, image: Path) -> list[dict]:
 
 
 def by_sahi(weights: Path, image: Path, score: float = 0.05) -> list[dict]:
-    """What sahi finds in the same tiles with the same weights, and merges by its own rule also at low scores."""
+    """What sahi finds in the same tiles with the same weights; at scores below 0.1 it does not merge, but chooses."""
     import mmdet.registry  # noqa: F401
     from sahi.predict import get_sliced_prediction
 
@@ -171,7 +171,6 @@ def by_sahi(weights: Path, image: Path, score: float = 0.05) -> list[dict]:
         overlap_height_ratio=OVERLAP,
         overlap_width_ratio=OVERLAP,
         perform_standard_pred=False,
-        force_postprocess_type=True,
         verbose=0,
     )
     items = []
@@ -214,6 +213,50 @@ def sure_by_sahi(weights: Path, image: Path) -> list[dict]:
     return by_sahi(weights, image, SCORE)
 
 
+def by_supervision(weights: Path, image: Path, score: float = 0.05) -> list[dict]:
+    """What supervision's slicer finds in the same tiles with the same weights, with compact masks, and merges."""
+    import supervision
+    from mmdet.apis import inference_detector, init_detector
+
+    model = init_detector(str(weights.with_suffix(".py")), str(weights), device="cpu")
+
+    def found_in(tile: NDArray[np.uint8]) -> supervision.Detections:
+        sample = inference_detector(model, np.ascontiguousarray(tile))
+        sample.pred_instances = sample.pred_instances[
+            sample.pred_instances.scores >= score
+        ]
+        return supervision.Detections.from_mmdetection(sample)
+
+    slicer = supervision.InferenceSlicer(
+        found_in,
+        slice_wh=PIECE,
+        overlap_wh=round(OVERLAP * PIECE),
+        overlap_filter="non_max_merge",
+        compact_masks=True,
+    )
+    pixels = np.asarray(Image.open(image))[..., ::-1]
+    found, items = slicer(pixels), []
+    for k, (left, top, right, bottom) in enumerate(found.xyxy.tolist()):
+        x, y = found.mask.offsets[k].tolist()
+        items.append(
+            {
+                "image_id": 1,
+                "category_id": int(found.class_id[k]) + 1,
+                "score": float(found.confidence[k]),
+                "bbox": [left, top, right - left, bottom - top],
+                "segmentation": encode_part(
+                    found.mask.crop(k), x, y, *pixels.shape[:2]
+                ),
+            }
+        )
+    return items
+
+
+def sure_by_supervision(weights: Path, image: Path) -> list[dict]:
+    """What supervision finds that is sure."""
+    return by_supervision(weights, image, SCORE)
+
+
 def whole(weights: Path, image: Path) -> list[dict]:
     """What cvtk finds without tiles: next to nothing, for the objects are too small then. It shows the memory."""
     predictor = Predictor(open_weights(weights), "cpu")
@@ -225,10 +268,14 @@ WAYS = {
     "pieces": by_pieces,
     "tiles": by_tiles,
     "sahi": by_sahi,
+    "supervision": by_supervision,
     "tiles, sure": sure_by_tiles,
     "sahi, sure": sure_by_sahi,
+    "supervision, sure": sure_by_supervision,
     "whole": whole,
 }
+
+OTHERS = ("sahi", "supervision")
 
 
 def run(way: str, weights: Path, image: Path, out: Path) -> None:
@@ -300,9 +347,12 @@ def main() -> None:
     parser.add_argument(
         "--size", type=int, default=8000, help="pixels, in steps of 500"
     )
-    parser.add_argument(
-        "--sahi", action="store_true", help="also sahi, which is not installed by cvtk"
-    )
+    for other in OTHERS:
+        parser.add_argument(
+            f"--{other}",
+            action="store_true",
+            help="also this; cvtk does not install it",
+        )
     parser.add_argument(
         "--keep", type=Path, help="folder for the weights and the scene"
     )
@@ -325,7 +375,8 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     cut = crossing(annotations, args.size)
     print(f"{len(annotations)} objects; an edge of a tile cuts {len(cut)} of them\n")
     rows = []
-    for way in [way for way in WAYS if args.sahi or "sahi" not in way]:
+    left_out = [other for other in OTHERS if not getattr(args, other)]
+    for way in [w for w in WAYS if not any(other in w for other in left_out)]:
         out = folder / f"{way}.json"
         arguments = [way, str(weights), str(folder / "scene" / "scene_1.png"), str(out)]
         subprocess.run([sys.executable, __file__, "--run", *arguments], check=True)
