@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
+from pycocotools.mask import iou as box_iou
 
 from cvtk.demo import make_demo
 from cvtk.demo.dataset import annotation
@@ -61,8 +62,38 @@ def test_the_data_set_holds_what_real_ones_hold(demo):
     assert forms == {"polygon", "list", "str"}
 
 
-def test_masks_are_what_is_seen_so_they_never_overlap(demo):
-    coco = COCO(str(demo.train))
+@pytest.fixture(scope="module")
+def dancers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dancers")
+    return make_demo(folder, images=(8, 1, 1), size=(128, 96), poses=True)
+
+
+def test_dancers_have_skeletons_and_nearly_the_same_boxes(dancers):
+    coco = COCO(str(dancers.train))
+    [category] = coco.cats.values()
+    names = category["keypoints"]
+    assert dancers.label.read_text() == f"{category['name']}\n"
+    assert all(1 <= end <= len(names) for limb in category["skeleton"] for end in limb)
+    overlaps = []
+    for image in coco.imgs:
+        found = coco.loadAnns(coco.getAnnIds(imgIds=image))
+        for item in found:
+            points, mask = np.reshape(item["keypoints"], (-1, 3)), coco.annToMask(item)
+            marked = points[points[:, 2] > 0]
+            column, row = marked[:, :2].astype(int).T
+            assert len(points) == len(names) and item["num_keypoints"] == len(marked)
+            visible = np.where(marked[:, 2] == 2, mask[row, column], True)
+            assert visible.mean() > 0.9, "outlines smooth a mask's edge"
+            assert (points[points[:, 2] == 0] == 0).all()
+        boxes = [item["bbox"] for item in found]
+        ious = box_iou(boxes, boxes, [0] * len(boxes)) if boxes else np.eye(1)
+        overlaps += [row.max() for row in ious - np.eye(len(ious))]
+    assert np.mean(np.array(overlaps) > 0.5) > 0.3, overlaps
+
+
+@pytest.mark.parametrize("made", ["demo", "dancers"])
+def test_masks_are_what_is_seen_so_they_never_overlap(made, request):
+    coco = COCO(str(request.getfixturevalue(made).train))
     for image in coco.imgs:
         masks = [coco.annToMask(a) for a in coco.imgToAnns[image]]
         if masks:

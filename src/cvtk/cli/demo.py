@@ -24,9 +24,14 @@ import click
 )
 @click.option("--data-only", is_flag=True, help="Make the data set and stop.")
 @click.option(
+    "--poses",
+    is_flag=True,
+    help="With --data-only: dancers with keypoints in place of fruit, for pose2seg_r50_fpn.",
+)
+@click.option(
     "--force", is_flag=True, help="Replace what an earlier demo left in that folder."
 )
-def command(output: Path, seed: int, data_only: bool, force: bool) -> None:
+def command(output: Path, seed: int, data_only: bool, poses: bool, force: bool) -> None:
     """Try everything on a small made-up data set, in about five minutes.
 
     Draws pictures of fruit with their masks, creates a script, trains a small model from scratch, evaluates
@@ -34,8 +39,10 @@ def command(output: Path, seed: int, data_only: bool, force: bool) -> None:
     """
     from cvtk.demo import make_demo, run_demo
 
+    if poses and not data_only:
+        raise click.UsageError("--poses makes a data set alone: add --data-only.")
     if data_only:
-        files = make_demo(output, seed=seed, force=force)
+        files = make_demo(output, seed=seed, poses=poses, force=force)
         click.echo(f"{files.label}\n{files.train}\n{files.valid}\n{files.test}")
     else:
         run_demo(output, seed=seed, force=force, show=click.echo)

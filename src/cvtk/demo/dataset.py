@@ -10,16 +10,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from cvtk.data.contours import trace
 from cvtk.data.images import write_image
+from cvtk.demo.figures import KEYPOINTS, NAME, SKELETON, make_dancers
 from cvtk.demo.scenes import CLASSES, make_scene
 from cvtk.errors import FileError
 from cvtk.io import encode_mask, read_text
@@ -28,7 +30,70 @@ SPLITS = ("train", "valid", "test")
 PARTS = ("label.txt", *SPLITS)
 """The files and folders of a data set."""
 
-_DESCRIPTION = "Made-up fruit, drawn by cvtk demo"
+_DESCRIPTION = "Made-up {}, drawn by cvtk demo"
+
+Size: TypeAlias = tuple[int, int]
+Seen: TypeAlias = tuple[NDArray[np.bool_], int, bool, dict[str, Any]]
+"""An object of a picture: its mask (H, W), the id of its category, whether it is a crowd, and other fields."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What pictures show.
+
+    Attributes:
+        name: In words.
+        categories: COCO's.
+        draw: Draws a picture of a size, given its number, with objects or empty.
+    """
+
+    name: str
+    categories: list[dict[str, Any]]
+    draw: Callable[[np.random.Generator, Size, int, bool], tuple[Image, list[Seen]]]
+
+
+def _fruit(
+    rng: np.random.Generator, size: Size, number: int, empty: bool
+) -> tuple[Image, list[Seen]]:
+    fruit = 0 if empty else int(rng.integers(4, 9))
+    photo, items = make_scene(rng, size, fruit=fruit, crowd=number == 1)
+    found: list[Seen] = [
+        (item.mask, CLASSES.index(item.name) + 1, item.crowd, {}) for item in items
+    ]
+    return photo, found
+
+
+def _dancers(
+    rng: np.random.Generator, size: Size, number: int, empty: bool
+) -> tuple[Image, list[Seen]]:
+    photo, dancers = make_dancers(rng, size, 0 if empty else int(rng.integers(2, 5)))
+    found: list[Seen] = []
+    for dancer in dancers:
+        marked = int((dancer.keypoints[:, 2] > 0).sum())
+        pose = {"keypoints": dancer.keypoints.ravel().tolist(), "num_keypoints": marked}
+        found.append((dancer.mask, 1, False, pose))
+    return photo, found
+
+
+FRUIT = Subject(
+    "fruit",
+    [
+        {"id": number, "name": class_name, "supercategory": "fruit"}
+        for number, class_name in enumerate(CLASSES, 1)
+    ],
+    _fruit,
+)
+DANCERS = Subject(
+    "dancers",
+    [
+        {
+            **{"id": 1, "name": NAME, "supercategory": "person"},
+            "keypoints": list(KEYPOINTS),
+            "skeleton": [list(limb) for limb in SKELETON],
+        }
+    ],
+    _dancers,
+)
 
 
 @dataclass(frozen=True)
@@ -81,39 +146,34 @@ def _run_lengths(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def _make_split(
-    folder: Path, name: str, count: int, size: tuple[int, int], seed: int
+    folder: Path, name: str, count: int, size: Size, seed: int, subject: Subject
 ) -> None:
-    """Writes `name/segm.json` and `name/images/`: the first image has a crowd, the last of many is empty."""
+    """Writes `name/segm.json` and `name/images/`: the first image may have a crowd, the last of many is empty."""
     (folder / name / "images").mkdir(parents=True)
     document: dict[str, Any] = {
         "info": {
-            "description": f"{_DESCRIPTION} (seed {seed})",
+            "description": f"{_DESCRIPTION.format(subject.name)} (seed {seed})",
             "version": "1",
         },
         "licenses": [],
-        "categories": [
-            {"id": number, "name": class_name, "supercategory": "fruit"}
-            for number, class_name in enumerate(CLASSES, 1)
-        ],
+        "categories": subject.categories,
         "images": [],
         "annotations": [],
     }
     for number in range(1, count + 1):
         rng = np.random.default_rng([seed, SPLITS.index(name), number])
         empty = count >= 3 and number == count
-        fruit = 0 if empty else int(rng.integers(4, 9))
-        photo, items = make_scene(rng, size, fruit=fruit, crowd=number == 1)
+        photo, items = subject.draw(rng, size, number, empty)
         file_name = f"images/{name}_{number:03d}.jpg"
         write_image(photo, folder / name / file_name, quality=92)
         document["images"].append(
             {"id": number, "file_name": file_name, "width": size[0], "height": size[1]}
         )
-        for item in items:
-            category_id = CLASSES.index(item.name) + 1
+        for mask, category_id, crowd, more in items:
             packed = rng.random() < 0.15
-            made = annotation(item.mask, category_id, crowd=item.crowd, packed=packed)
+            made = annotation(mask, category_id, crowd=crowd, packed=packed)
             ids = {"id": len(document["annotations"]) + 1, "image_id": number}
-            document["annotations"].append({**ids, **made})
+            document["annotations"].append({**ids, **made, **more})
     (folder / name / "segm.json").write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -123,9 +183,10 @@ def make_demo(
     images: tuple[int, int, int] = (60, 12, 12),
     size: tuple[int, int] = (320, 240),
     seed: int = 0,
+    poses: bool = False,
     force: bool = False,
 ) -> DemoFiles:
-    """Makes the demo data set: scenes of strawberries, blueberries and lemons with their masks.
+    """Makes the demo data set: scenes of strawberries, blueberries and lemons, or of dancers, with their masks.
 
     The same arguments give the same files. Nothing appears in `folder` before all of it is made.
 
@@ -134,21 +195,22 @@ def make_demo(
         images: How many images to make for training, validation and test.
         size: Width and height of the images in pixels.
         seed: Another seed gives other pictures.
+        poses: Whether to draw dancers who overlap, with keypoints, in place of fruit.
         force: Whether to replace the data set of an earlier demo.
 
     Raises:
         FileError: Something of these names lies there already, or is not of a demo, or the folder cannot
             be written.
     """
-    folder = Path(folder)
+    folder, subject = Path(folder), DANCERS if poses else FRUIT
     require_room(folder, PARTS, force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".demo-", dir=folder) as temporary:
             made = Path(temporary)
             for name, count in zip(SPLITS, images, strict=True):
-                _make_split(made, name, count, size, seed)
-            lines = [f"{name}\n" for name in CLASSES]
+                _make_split(made, name, count, size, seed, subject)
+            lines = [f"{category['name']}\n" for category in subject.categories]
             (made / "label.txt").write_text("".join(lines), encoding="utf-8")
             for name in PARTS:
                 if (folder / name).is_dir():
@@ -195,4 +257,5 @@ def _is_made_up(split: Path) -> bool:
         description = json.loads(read_text(split / "segm.json"))["info"]["description"]
     except (FileError, ValueError, LookupError, TypeError):
         return False
-    return str(description).startswith(_DESCRIPTION) and not split.is_symlink()
+    made_up = [_DESCRIPTION.format(subject.name) for subject in (FRUIT, DANCERS)]
+    return str(description).startswith(tuple(made_up)) and not split.is_symlink()
