@@ -29,7 +29,7 @@ HEAVY = (
 # Lowest first: a module imports from lines above its own, or from its own package.
 LAYERS = (
     {"errors"},
-    {"declare", "io", "log", "ops", "tables", "words"},
+    {"declare", "io", "log", "ops", "pose2seg", "tables", "words"},
     {"extras", "options", "visual"},
     {"data"},
     {"zoo", "metrics", "results"},
@@ -141,6 +141,12 @@ def test_a_circle_is_found():
 def test_the_operators_know_nothing_of_cvtk_but_its_errors():
     for path in (SOURCE / "ops").rglob("*.py"):
         assert set(imported(path)) <= {"ops", "errors"}, path
+
+
+def test_what_is_copied_beside_scripts_knows_nothing_of_cvtk():
+    for path in (SOURCE / "pose2seg").rglob("*.py"):
+        assert set(imported(path)) <= {"pose2seg"}, path
+        assert "from cvtk" not in path.read_text(encoding="utf-8"), path
 
 
 REPORT = f"""

@@ -49,7 +49,7 @@ def test_a_model_of_another_toolbox_is_answered_with_near_ones_or_a_plain_no():
     text = run("e2e_mask_rcnn_R_50_FPN_1x")
     assert "is called mask-rcnn_r50-caffe_fpn_1x_coco here" in text
     assert text.splitlines()[-1].startswith("mask-rcnn_r50-caffe_fpn_1x_coco ")
-    assert "Pose2Seg is no model of the catalogue" in run("Pose2Seg", code=1)
+    assert run("Pose2Seg").splitlines()[-1].startswith("pose2seg_r50_fpn ")
     found = CliRunner().invoke(main, ["models", "YOLACT++", "--json"])
     assert json.loads(found.stdout)[0]["name"] == "yolact_r101_1xb8-55e_coco"
 

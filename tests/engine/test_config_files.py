@@ -106,6 +106,8 @@ HOSTILE = {
     "custom_imports = dict(imports=('evil',))": "it imports evil",
     "custom_imports = dict(imports='evil')": "it imports evil",
     "custom_imports = dict(imports=[['evil']])": "it imports",
+    "custom_imports = dict(imports=['cvtk.cli'])": r"it imports cvtk\.cli",
+    "custom_imports = dict(imports=['pose2seg.evil'])": r"it imports pose2seg\.evil",
     "model = dict(type='os.mkdir', path='{}')": r"it would call os\.mkdir",
     "model = dict(a=[dict(type='mmengine.dump')])": r"it would call mmengine\.dump",
     "model = dict(type='mmdet.apis.Inferencer')": "it would call",

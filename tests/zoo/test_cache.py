@@ -62,7 +62,7 @@ def test_cache_that_cannot_be_written_is_done_without(small, monkeypatch):
     blocked = small / "a file"
     blocked.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert len(zoo.catalogue()) == 2
+    assert len(zoo.catalogue()) == 3
 
 
 def test_nothing_is_written_where_there_is_no_home(small, monkeypatch, tmp_path):
@@ -70,5 +70,5 @@ def test_nothing_is_written_where_there_is_no_home(small, monkeypatch, tmp_path)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
-    assert len(zoo.catalogue()) == 2
+    assert len(zoo.catalogue()) == 3
     assert sorted(tmp_path.iterdir()) == before, "no folder called ~"

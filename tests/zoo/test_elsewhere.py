@@ -39,7 +39,16 @@ def test_a_name_is_known_as_people_write_it(name, meant):
 
 
 @pytest.mark.parametrize(
-    "name", ["mask rcnn", "mask", "yolact", "SOLOv2", "mask-rcnn_r50_fpn_1x_coco", ""]
+    "name",
+    [
+        "mask rcnn",
+        "mask",
+        "yolact",
+        "SOLOv2",
+        "mask-rcnn_r50_fpn_1x_coco",
+        "Pose2Seg",
+        "",
+    ],
 )
 def test_names_of_models_that_are_here_mean_those(name):
     assert zoo.elsewhere(name) is None
@@ -73,10 +82,6 @@ def test_ap_and_size_decide_where_the_architecture_is_elsewhere_alone(installed)
         (
             "ResNet50_vd_ssld",
             'it is a backbone; cvtk.mask_rcnn(backbone="resnet50_vd")',
-        ),
-        (
-            "Pose2Seg",
-            "Pose2Seg is no model of the catalogue: it finds people by their poses",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from cvtk.zoo import index
         "mask-rcnn_r50_fpn_1x_coco",
         "mask_rcnn_r50_old_name",
         "Mask R-CNN r50",
-        "r50_fpn",
+        "rcnn_r50_fpn",
         "mask-rcnn_r50_fpn_1x_coco.py",
     ],
 )
@@ -100,6 +100,7 @@ def test_without_mmdetection_the_remedy_is_said(monkeypatch):
         ("RTMDet-Ins", "rtmdet-ins_tiny_8xb32-300e_coco"),
         ("HRNet", "mask-rcnn_hrnetv2p-w18-1x_coco"),
         ("DCN", "mask-rcnn_r50-mdconv-c3-c5_fpn_1x_coco"),
+        ("Pose2Seg", "pose2seg_r50_fpn"),
     ],
 )
 def test_models_are_found_by_their_usual_names(installed, query, name):

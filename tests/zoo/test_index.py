@@ -77,7 +77,8 @@ def test_catalogue_of_a_source_checkout_leaves_out_other_tasks(small):
     assert [e.name for e in zoo.catalogue()] == [
         "mask-rcnn_r101_fpn_1x_coco",
         "mask-rcnn_r50_fpn_1x_coco",
-    ]
+        "pose2seg_r50_fpn",
+    ], "and brings cvtk's own"
 
 
 @pytest.mark.parametrize(

@@ -47,14 +47,15 @@ def command(
     script: Path, task: str, model: str, target: str, vanilla: bool, force: bool
 ) -> None:
     """Write a standalone script that trains, evaluates and infers."""
-    from cvtk.scripts.create import create_script, recipe_beside
+    from cvtk.scripts.create import create_script, imported_beside
+    from cvtk.words import enumerated
 
     if target == "ymir":
         _create_executor(script, task, model, vanilla, force)
         return
 
     create_script(script, task, model, vanilla=vanilla, force=force)
-    written = f"{script} and {recipe_beside(script)}" if vanilla else str(script)
+    written = enumerated([str(path) for path in (script, *imported_beside(script))])
     click.echo(f"Wrote {written}. See: python {script} train --help")
 
 

@@ -37,6 +37,7 @@ class ImageSource:
         pixels: (H, W, 3) in RGB, where there is no file to read them from.
         seconds: When a frame is shown, from the beginning of its video.
         reading: How its file is read; None: as those of the training.
+        listed_in: The COCO file that names it, which may tell more of it; None where there is none.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class ImageSource:
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     seconds: float | None = None
     reading: Reading | None = None
+    listed_in: Path | None = None
 
 
 def find_inputs(data: Any, reading: Reading | None = None) -> list[ImageSource] | Video:
@@ -182,7 +184,10 @@ def _in_coco(file: Path) -> list[ImageSource]:
         _require_image(place, str(file))
         found.setdefault(place, image.id)
     names = _unique_names(list(found))
-    return [ImageSource(path, names[path], id_) for path, id_ in found.items()]
+    return [
+        ImageSource(path, names[path], id_, listed_in=file)
+        for path, id_ in found.items()
+    ]
 
 
 def _in_text(file: Path) -> list[Path]:

@@ -24,6 +24,9 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 # Packages that a configuration may import or name parts of: they register architectures, nothing of the user's.
 PACKAGES = ("mmdet", "mmcv", "mmengine", "mmpretrain", "projects")
+# Modules of ours that register architectures, by the names under which a configuration imports them: as the library
+# writes it, and as a script without cvtk does, which has a copy beside it.
+OWN_MODULES = {"cvtk.pose2seg": "cvtk.pose2seg", "pose2seg": "cvtk.pose2seg"}
 # A part by its package: `mmpretrain.ConvNeXt`. MMEngine would import any other dotted name, and call it.
 PART = re.compile(
     rf"(?:{'|'.join(PACKAGES)}|torch\.nn|torch\.optim)\.[A-Z]\w*", re.ASCII
@@ -101,6 +104,9 @@ def read_config(file: Path, trust: bool = False) -> Any:
             return Config.fromfile(file)
         values = require_plain(file)
         if values.get("custom_imports"):
+            modules = _imported(values["custom_imports"])
+            ours = [OWN_MODULES.get(module, module) for module in modules]
+            values["custom_imports"]["imports"] = ours
             import_modules_from_strings(**values["custom_imports"])
         for kind in _dotted_kinds(values):
             if not _is_registered(kind):
@@ -200,7 +206,7 @@ def _built(node: ast.Call) -> Any:
 def _foreign_parts(values: dict[str, Any]) -> Iterator[str]:
     """What a plain configuration would let MMEngine import, call or read, beyond MMDetection's own parts."""
     for module in _imported(values.get("custom_imports")):
-        if str(module).split(".")[0] not in PACKAGES:
+        if str(module).split(".")[0] not in PACKAGES and module not in [*OWN_MODULES]:
             yield f"it imports {module}"
     for kind in _dotted_kinds(values):
         if not PART.fullmatch(kind):

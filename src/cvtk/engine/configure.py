@@ -10,6 +10,7 @@ from cvtk.data.reading import Reading
 from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
 from cvtk.engine.config_files import read_architecture
+from cvtk.engine.poses import fit_to_poses
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.trackers import add_tracker
 from cvtk.engine.training_data import TrainingData
@@ -70,6 +71,8 @@ def configure(
         options,
         processes,
     )
+    if data.poses is not None:
+        fit_to_poses(cfg, data.poses, spec.classes)
     if options.amp:
         set_precision(cfg, device)
     cfg["work_dir"] = str(options.workspace)

@@ -193,7 +193,12 @@ def predict_all(
         zip(spec.category_ids, align_categories(truth, spec.classes), strict=True)
     )
     images = [
-        ImageSource(resolve(truth.folder, image.file_name), image.file_name, image.id)
+        ImageSource(
+            resolve(truth.folder, image.file_name),
+            image.file_name,
+            image.id,
+            listed_in=truth.file,
+        )
         for image in truth.images
     ]
     predictions, progress = Predictions(), Progress(len(images))

@@ -19,6 +19,7 @@ from cvtk.data.reading import TOO_DARK, USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.data.tiles import Tile
 from cvtk.engine.pictures import Picture
+from cvtk.engine.poses import Instance, Poses
 from cvtk.errors import DataError
 from cvtk.log import logger
 from cvtk.recipe.nodes import each_dict
@@ -87,12 +88,15 @@ class Reader:
     Args:
         pipeline: The steps of its test data set.
         reading: How files were read in the training.
+        poses: The poses of images, for a network that takes them.
     """
 
-    def __init__(self, pipeline: Any, reading: Reading = USUAL) -> None:
+    def __init__(
+        self, pipeline: Any, reading: Reading = USUAL, poses: Poses | None = None
+    ) -> None:
         from mmcv.transforms import Compose
 
-        self._reading = reading
+        self._reading, self._poses = reading, poses
         self._told_of_dark_images = False
         steps = copy.deepcopy(pipeline)
         read_as_displayed(steps, reading)
@@ -105,8 +109,9 @@ class Reader:
         Raises:
             DataError: It cannot be read, or no network can use it.
         """
+        instances = self._poses.of(source) if self._poses else []
         bgr = self.load(source)
-        return Picture(source, bgr, self.prepare(bgr, source.path))
+        return Picture(source, bgr, self.prepare(bgr, source.path, instances))
 
     def open(self, source: ImageSource) -> Picture:
         """Reads an image that is to be cut into tiles, without preparing it. Raises as `read` does."""
@@ -156,10 +161,18 @@ class Reader:
             self._told_of_dark_images = True
             logger.warning(f"{path} {TOO_DARK}")
 
-    def prepare(self, bgr: NDArray[Any], path: Path) -> Any:
-        """What the pipeline makes of pixels (H, W, 3) in BGR; `path` is noted in it."""
+    def prepare(
+        self, bgr: NDArray[Any], path: Path, instances: Sequence[Instance] = ()
+    ) -> Any:
+        """What the pipeline makes of pixels (H, W, 3) in BGR; `path` is noted in it.
+
+        Args:
+            bgr: The pixels.
+            path: Of the image.
+            instances: What is known of its objects.
+        """
         size = bgr.shape[:2]
-        results: Any = {"img_path": str(path), "img_id": 0}
+        results: Any = {"img_path": str(path), "img_id": 0, "instances": instances}
         results.update(img=bgr, img_shape=size, ori_shape=size)
         for step in self._steps:
             if not isinstance(step, ReadImage):

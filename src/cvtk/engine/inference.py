@@ -52,6 +52,7 @@ def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path
     """
     reading = predictor.reading.with_choices(options.page, options.channels)
     inputs = find_inputs(options.data, reading)
+    predictor.require_usable(inputs)
     file, outputs = output_files(Path(options.output), inputs)
     if options.resume and not options.force and file.is_file():
         logger.info(f"{file} is complete: there is nothing to resume.")

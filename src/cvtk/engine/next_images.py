@@ -154,6 +154,7 @@ def _predict(
     predictor: AnyPredictor, pool: Sequence[ImageSource], options: NextOptions
 ) -> list[_Seen]:
     """What the model makes of each image of the pool that can be read."""
+    predictor.require_usable(pool)
     progress = Progress(len(pool))
 
     def report(image: ImageSource, error: CvtkError) -> None:

@@ -15,10 +15,12 @@ import numpy as np
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
 from cvtk.data.reading import USUAL, Reading
 from cvtk.data.sources import ImageSource
+from cvtk.data.videos import Video
 from cvtk.engine.config_files import read_config
 from cvtk.engine.devices import pick_device
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.pictures import Picture
+from cvtk.engine.poses import Poses, is_given_poses
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.start import load_named
@@ -32,7 +34,7 @@ from cvtk.engine.tiling import (
     tiling_of,
 )
 from cvtk.engine.weights import checked_loading, read_weights
-from cvtk.errors import CvtkError, ModelError, one_line
+from cvtk.errors import CvtkError, ModelError, OptionError, one_line
 from cvtk.io import encode_mask
 from cvtk.recipe.explanations import object_limit
 from cvtk.recipe.nodes import each_dict
@@ -63,6 +65,9 @@ class Predictor(AnyPredictor):
         self.views: list[View] = []  # none: an image is seen as it is, once
         with quiet_libraries():
             self.network = load_network(spec, pick_device(device))
+        self.poses: Poses | None = None
+        if is_given_poses(self.network.cfg):
+            self.poses = Poses(spec.classes, self.network.cfg.model.keypoints)
 
     @property
     def thresholds(self) -> Thresholds | None:
@@ -88,15 +93,32 @@ class Predictor(AnyPredictor):
 
     def tiling(self, options: TiledOptions) -> Tiling | None:
         """How the options cut images for this network; see `cvtk.engine.tiling.tiling_of`."""
+        if options.tile is not None:
+            self._require_no_poses("--tile")
         return tiling_of(options, lambda: size_seen(self.spec, self.network.cfg))
 
     def augmented(self) -> Predictor:
         """The same network, which sees each image mirrored and at another size too; see `cvtk.engine.augmented`."""
         from cvtk.engine.augmented import views_of
 
+        self._require_no_poses("--tta")
         other = copy.copy(self)
         other.views = views_of(self.network.cfg, self.reading)
         return other
+
+    def require_usable(self, inputs: Sequence[ImageSource] | Video) -> None:
+        """Refuses images without the poses that the network needs. See `AnyPredictor.require_usable`."""
+        if self.poses is not None:
+            if isinstance(inputs, Video):
+                inputs = [ImageSource(inputs.path, inputs.path.name, 0)]
+            self.poses.require(inputs)
+
+    def _require_no_poses(self, option: str) -> None:
+        if self.poses is not None:
+            raise OptionError(
+                f"{option} does not go with an architecture that is given poses.",
+                "Leave it out.",
+            )
 
     @property
     def is_augmented(self) -> bool:
@@ -116,7 +138,7 @@ class Predictor(AnyPredictor):
 
         cfg = self.network.cfg
         pipeline = cfg.test_dataloader.dataset.pipeline
-        reader = Reader(pipeline, self.reading)
+        reader = Reader(pipeline, self.reading, self.poses)
         found = functools.partial(self._found, least=self.least_scores(score))
         if tiling is not None:
             # Such images are large: while one is predicted, only the next is read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,7 @@ from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import in_parallel
 from cvtk.data.reading import Reading
 from cvtk.data.sources import ImageSource
+from cvtk.data.videos import Video
 from cvtk.engine.pictures import Picture
 from cvtk.engine.spec import ModelSpec
 from cvtk.errors import CvtkError, OptionError
@@ -74,6 +75,15 @@ class AnyPredictor(ABC):
             f"--tta: {self.spec.name} is an exported model, which sees an image once.",
             "Use the weights that it was exported from.",
         )
+
+    def require_usable(  # noqa: B027 - most models take any image
+        self, inputs: Sequence[ImageSource] | Video
+    ) -> None:
+        """Refuses images that lack something that this model needs of each.
+
+        Raises:
+            DataError: They do.
+        """
 
     @property
     def is_augmented(self) -> bool:

@@ -220,6 +220,7 @@ def choices_named(options: TrainOptions) -> Iterator[None]:
 def build_runner(cfg: Any, device: str) -> Any:
     """MMEngine's Runner, ready to train, with cvtk's hooks."""
     from mmdet.visualization import DetLocalVisualizer
+    from mmengine.utils import import_modules_from_strings
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
     from cvtk.engine.images import read_as_displayed
@@ -228,6 +229,8 @@ def build_runner(cfg: Any, device: str) -> Any:
     # MMEngine's is one for all; a second training would write to the first's log.
     DetLocalVisualizer._instance_dict.clear()
     run_cfg = copy.deepcopy(cfg)
+    if cfg.get("custom_imports"):  # in a process that has not fitted the configuration
+        import_modules_from_strings(**cfg.custom_imports)
     hooks = own_hooks(run_cfg, device)
     read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg))
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from cvtk import data
 from cvtk.data import checks
 from cvtk.data.coco import to_dict
 from cvtk.data.grouping import note_alike
 from cvtk.data.images import resolve
 from cvtk.data.reading import TOO_DARK, Reading
+from cvtk.engine.poses import check_poses, takes_poses
 from cvtk.engine.spec import ModelSpec
 from cvtk.io import atomic_write
 from cvtk.log import logger
@@ -56,6 +59,7 @@ class TrainingData:
         rle: Whether any mask to learn from is run-length encoded.
         most_objects: By set, the image with the most objects, and how many it has.
         facts: By set, what the run card says of it.
+        poses: The set to learn from, for an architecture that takes poses; else None.
         valid: The validation set as it was read, to choose the scores to cut at; None without one.
         test: The test set as it was read, for the evaluation at the end; None without one.
     """
@@ -65,6 +69,7 @@ class TrainingData:
     rle: bool = False
     most_objects: dict[str, tuple[str, int]] = field(default_factory=dict)
     facts: dict[str, SetFacts] = field(default_factory=dict)
+    poses: dict[str, Any] | None = None
     valid: data.Dataset | None = None
     test: data.Dataset | None = None
 
@@ -88,13 +93,12 @@ def prepare_data(
         DataError: Annotations or images cannot be used; the message names the item.
     """
     found = TrainingData()
+    with_poses = takes_poses(spec)
     reading = Reading(options.intensity).with_choices(options.page, options.channels)
     for split, file in options.annotation_files.items():
         dataset = data.read(file) if sets is None else sets[split]
         train = split == "train"
         notes = checks.require_trainable(dataset, spec.classes, spec.task, train=train)
-        for note in notes:
-            logger.info(note)
         facts = checks.require_images(dataset, reading)
         if not train:
             note_alike(dataset, facts)
@@ -104,7 +108,12 @@ def prepare_data(
         ids = align_categories(dataset, spec.classes)
         coco = to_dict(dataset)
         complete_annotations(coco)
+        if with_poses:
+            found.poses = found.poses or coco
+            notes += check_poses(coco, found.poses, spec.classes, file)
         used = options.workspace / f"used_{split}.json"
+        for note in notes:
+            logger.info(note)
         folder = str(file.resolve().parent)
         found.datasets[split] = dataset_of(str(used), folder, spec.classes, ids)
         if not options.print_config:
@@ -135,14 +144,16 @@ def facts_of(dataset: data.Dataset, file: Path, notes: Iterable[object]) -> SetF
 
 
 def align_categories(dataset: data.Dataset, classes: list[str]) -> list[int]:
-    """Gives a set the categories of the labels, in their order; returns their ids."""
+    """Gives a set the categories of the labels, in their order; returns their ids. Their keypoints stay."""
     coco = {
         "categories": [{"id": c.id, "name": c.name} for c in dataset.categories],
         "annotations": [{"category_id": a.category_id} for a in dataset.annotations],
     }
     ids = match_classes(coco, classes, str(dataset.file))
+    known = {category.name: category for category in reversed(dataset.categories)}
     dataset.categories = [
-        data.Category(id_, name) for id_, name in zip(ids, classes, strict=True)
+        data.Category(id_, name, extra=known[name].extra if name in known else UNSET)
+        for id_, name in zip(ids, classes, strict=True)
     ]
     return ids
 

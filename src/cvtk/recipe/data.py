@@ -8,6 +8,8 @@ from cvtk.recipe.nodes import Node, each_dict
 
 # The option that names the data of each of MMDetection's data loaders.
 LOADERS = {"train": "train", "valid": "val", "test": "test"}
+# What a category says of the poses of its objects.
+POSE_FIELDS = ("keypoints", "skeleton")
 
 
 def match_classes(coco: Node, classes: list[str], file: str) -> list[int]:
@@ -29,8 +31,12 @@ def match_classes(coco: Node, classes: list[str], file: str) -> list[int]:
     ids = [known.get(name, unused + index) for index, name in enumerate(classes)]
     for item in coco["annotations"]:
         item["category_id"] = known[names[item["category_id"]]]
-    pairs = zip(ids, classes, strict=True)
-    coco["categories"] = [{"id": number, "name": name} for number, name in pairs]
+    stated = {category["name"]: category for category in reversed(coco["categories"])}
+    coco["categories"] = []
+    for number, name in zip(ids, classes, strict=True):
+        own = stated.get(name, {})
+        poses = {key: own[key] for key in POSE_FIELDS if key in own}
+        coco["categories"].append({"id": number, "name": name, **poses})
     return ids
 
 

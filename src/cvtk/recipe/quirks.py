@@ -56,9 +56,9 @@ def refuse_language_models(cfg: Config, device: str) -> list[str]:
 
 
 def import_custom_modules(cfg: Config, device: str) -> list[str]:
-    """ConvNeXt, EfficientNet and others have their parts in other packages."""
+    """ConvNeXt, EfficientNet and others have their parts in other packages, and Pose2Seg in cvtk's own."""
     for module in (cfg.get("custom_imports") or {}).get("imports") or []:
-        _import(str(module).split(".")[0], "This architecture")
+        _import(str(module), "This architecture")
     return []
 
 
@@ -174,8 +174,9 @@ def _import(module: str, needed_by: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        package = PACKAGES.get(module, module)
+        name = module.split(".")[0]
+        package = PACKAGES.get(name, name)
         raise InstallError(
-            f"{needed_by} needs {module} ({error}).",
+            f"{needed_by} needs {name} ({error}).",
             f"Install it: pip install {package}",
         ) from None

@@ -1,4 +1,4 @@
-"""Writes a training script, and the recipe beside it: templates, filled in, where no other file stands."""
+"""Writes a training script, and what it imports beside it: templates, filled in, where no other file stands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from cvtk.io import atomic_write, require_free, templates_folder
 from cvtk.options import DEFAULT_MODELS, command_options
 from cvtk.scripts.architecture import fitting_settings
 from cvtk.scripts.arguments import argument_blocks, literal, named_arguments
-from cvtk.scripts.source import MODULES, RECIPE, module_source
+from cvtk.scripts.source import MODULES, RECIPE, module_source, package_files
 from cvtk.scripts.stamp import Stamp
+from cvtk.zoo.index import OWN
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,7 +32,7 @@ def create_script(
     vanilla: bool = False,
     force: bool = False,
 ) -> Path:
-    """Writes a training script, and beside one without cvtk the recipe that it imports.
+    """Writes a training script, and beside one without cvtk the recipe that it imports, and cvtk's own architecture.
 
     Args:
         script: The file to write.
@@ -59,10 +60,22 @@ def create_script(
     text = render(path.name, task, model, vanilla=vanilla, config=config)
     require_free(path, force=force)
     if vanilla:
-        _write_recipe(recipe_beside(path), force=force)
+        beside = {recipe_beside(path): render_recipe()}
+        if _is_own(config):
+            files = package_files()
+            beside |= {path.parent / name: text for name, text in files.items()}
+        for file, content in beside.items():
+            _write_beside(file, content, force=force)
     with atomic_write(path, force=force) as part:
         part.write_text(text, encoding="utf-8", errors="surrogateescape")
     return path
+
+
+def imported_beside(script: Path) -> list[Path]:
+    """What a script that was written imports from beside it."""
+    text = script.read_text(encoding="utf-8", errors="surrogateescape")
+    found = [recipe_beside(script), script.with_name(OWN.name)]
+    return [path for path in found if f"\nimport {path.stem}" in text]
 
 
 def recipe_beside(script: Path) -> Path:
@@ -80,9 +93,13 @@ def recipe_beside(script: Path) -> Path:
     return recipe
 
 
-def _write_recipe(file: Path, *, force: bool) -> None:
-    """Writes the recipe; one that is already there as it should be serves several scripts."""
-    text = render_recipe()
+def _is_own(config: Path | None) -> bool:
+    """Whether an architecture is cvtk's own, and no part of MMDetection."""
+    return config is not None and config.is_relative_to(OWN)
+
+
+def _write_beside(file: Path, text: str, *, force: bool) -> None:
+    """Writes what a script imports; what is already there as it should be serves several scripts."""
     if file.is_file() and file.read_bytes() == text.encode():
         return
     with atomic_write(file, force=force) as part:
@@ -123,6 +140,7 @@ def render(
             model=literal(model),
             task=task,
             argument_blocks=argument_blocks(mode),
+            poses=_is_own(config),
             **specific,
         )
     )

@@ -1,10 +1,12 @@
-"""The recipe as source text, for the scripts that do without cvtk."""
+"""The recipe and cvtk's own architecture as source text, for the scripts that do without cvtk."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
+
+from cvtk.zoo.index import OWN
 
 RECIPE = "mmdet_recipe"  # the module that a vanilla script imports from beside it
 # What it holds, in the order in which it is read best.
@@ -30,3 +32,13 @@ def module_source(name: str) -> str:
             last = statement.end_lineno or statement.lineno
             kept -= set(range(statement.lineno - 1, last))
     return "\n".join(lines[number] for number in sorted(kept)).strip("\n")
+
+
+def package_files() -> dict[str, str]:
+    """The files of cvtk's own architecture, by their names beside a script, which imports it as `pose2seg`."""
+    found = {}
+    for file in sorted([*OWN.rglob("*.py"), *OWN.rglob("*.yml")]):
+        text = file.read_text(encoding="utf-8")
+        name = file.relative_to(OWN.parent).as_posix()
+        found[name] = text.replace(f"cvtk.{OWN.name}", OWN.name)
+    return found

@@ -43,7 +43,8 @@ def cache_key(root: Path) -> str:
             version = importlib.metadata.version(distribution)
             break
     # In source checkouts, of MMDetection or of cvtk, files change while the version stays.
-    own_files = Path(__file__).parent.glob("*.*")
+    here = Path(__file__).parent
+    own_files = [*here.glob("*.*"), *here.parent.glob("pose2seg/configs/*.*")]
     watched = [root / "model-index.yml", root / "configs", *own_files]
     changed = max(path.stat().st_mtime_ns for path in watched if path.exists())
     return f"cvtk {__version__} | mmdet {version} | {root} | {changed}"

@@ -133,14 +133,9 @@ MODELS = (
     _detectron(
         "e2e_faster_rcnn_X_101_32x8d_FPN_1x", "faster-rcnn_x101-32x8d_fpn_ms-3x_coco"
     ),
-    Elsewhere(
-        "Pose2Seg",
-        "Pose2Seg",
-        differs="it finds people by their poses, which no architecture here takes",
-    ),
 )
 # "mask" or "maskrcnn" mean models that are here; a name that begins so means another toolbox's alone.
-_FOREIGN_STARTS = ("maskrt", "ppyoloe", "yolactpl", "e2e", "pose2")
+_FOREIGN_STARTS = ("maskrt", "ppyoloe", "yolactpl", "e2e")
 # What files and configurations have behind the name: `yolact_base_config`, `yolact_base_54_800000.pth`.
 _ENDINGS = re.compile(r"(_config|_\d+_\d+)?(\.(pth|pkl|yaml|py))?$")
 

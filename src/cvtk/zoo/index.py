@@ -22,6 +22,8 @@ _FINER_FAMILIES = {
 }
 # The index names a wrong task for one model of each of these.
 _SURE_TASKS = {"faster-rcnn": "det", "mask-rcnn": "segm"}
+OWN = Path(__file__).parents[1] / "pose2seg"
+"""Where the architecture lies that cvtk brings itself, with an index as MMDetection has it."""
 # Configuration files that are pieces of others, not models.
 _NOT_MODELS = {"_base_", "common", "dsdl"}
 
@@ -125,7 +127,7 @@ def catalogue() -> list[Entry]:
 
 @functools.lru_cache(maxsize=1)
 def all_entries() -> tuple[Entry, ...]:
-    """All configuration files of the installed MMDetection, also those that cvtk does not train.
+    """All configuration files of the installed MMDetection, also those that cvtk does not train, and cvtk's own.
 
     Raises:
         InstallError: MMDetection is not installed, or has no configuration files.
@@ -135,7 +137,7 @@ def all_entries() -> tuple[Entry, ...]:
     try:
         return entries_of(cache.load(key))
     except ValueError:  # nothing is stored, or it is damaged
-        entries = tuple(read_index(root))
+        entries = (*read_index(root), *read_index(OWN))
         cache.save(key, [entry.to_dict() for entry in entries])
         return entries
 
@@ -144,7 +146,7 @@ def read_index(root: Path) -> list[Entry]:
     """Reads the index below one folder.
 
     Args:
-        root: Folder that holds `model-index.yml` and `configs/` (mmdet's `.mim`, or a source checkout).
+        root: Folder that holds `model-index.yml` and `configs/` (mmdet's `.mim`, a source checkout, or `OWN`).
 
     Returns:
         One entry per configuration file, listed ones first.
