@@ -87,3 +87,25 @@ def test_the_confusion_matrix_has_the_counts_and_any_name():
     ]
     assert {"7", "2", "1", "3", "$\\frac{", "<script>", "not found"} <= set(texts)
     assert "0" not in texts
+
+
+def test_reliability_by_hand():
+    """Of three predictions with scores around 0.65 two are right, of two around 0.25 none."""
+    score = np.array([0.61, 0.65, 0.69, 0.22, 0.28])
+    is_true = np.array([True, True, False, False, False])
+    [axes] = figures.reliability(score, is_true).axes
+    [dots] = axes.collections
+    np.testing.assert_allclose(dots.get_offsets(), [[0.25, 0], [0.65, 2 / 3]])
+    few, many = dots.get_sizes()
+    assert few < many
+    [dashed, _] = axes.lines
+    assert list(dashed.get_xdata()) == list(dashed.get_ydata()) == [0, 1]
+
+
+def test_the_dot_of_a_precision_recall_curve_is_at_the_score_to_cut_at(tmp_path):
+    told = analysed(tmp_path)  # of six stems, three are found, with a score of 0.5
+    [axes] = drawings.precision_recall(told, "stem").axes
+    curve, dot = axes.lines
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (0.5, 1)
+    assert curve.get_ydata()[:51].tolist() == [1] * 51
+    assert curve.get_ydata()[51:].tolist() == [0] * 50

@@ -19,6 +19,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import cv2
 from mmdet.apis import inference_detector
 
+from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.sources import ImageSource
 from cvtk.engine.inference import predict_to_files, require_not_read
 from cvtk.engine.journal import NAME, Journal
@@ -103,6 +104,25 @@ def test_batches_are_the_same_images_in_the_same_order(infer, tmp_path):
     assert threes["images"] == ones["images"]
     boxes = [np.array([a["bbox"] for a in d["annotations"]]) for d in (ones, threes)]
     np.testing.assert_allclose(boxes[0], boxes[1], atol=0.01)
+
+
+def test_the_scores_of_the_weights_are_used_unless_one_is_given(
+    infer, predictor, caplog, monkeypatch, tmp_path
+):
+    def at(score):
+        by_class = dict.fromkeys(predictor.spec.classes, score)
+        chosen = Thresholds(by_class, score, [], "valid.json")
+        monkeypatch.setattr(predictor.network, "thresholds", chosen)
+
+    at(1.0)
+    everything = [item["score"] for item in infer(score=0.0)["annotations"]]
+    assert everything and "Scores to cut at" not in caplog.text
+    middle = float(np.median(everything))
+    at(middle)
+    some = infer(score=None, output=tmp_path / "some")["annotations"]
+    expected = [score for score in everything if score >= middle]
+    assert [item["score"] for item in some] == pytest.approx(expected)
+    assert "Scores to cut at, chosen on valid.json" in caplog.text
 
 
 def test_nothing_is_left_but_results(infer, tmp_path):
