@@ -72,7 +72,7 @@ def test_a_cross_validation_is_told():
         "On the predictions of all folds together, the average precision of masks",
         "was 0.500 (0.400 to 0.600), and AP at IoU 0.50 was 0.750 (0.700 to 0.800).",
         "AP of the single folds was 0.510 on average, with a standard deviation of 0.040.",
-        "At the chosen scores, and at IoU 0.50, there were precision 0.900 (0.850 to 0.950),",
+        "At the chosen scores, and at IoU 0.50, precision was 0.900 (0.850 to 0.950),",
         "bootstrap over the test images [5].",
         "Training and evaluation of all 3 models took 30 minutes on a CPU with 8 cores.",
     ):
@@ -84,7 +84,7 @@ def test_a_cross_validation_is_told():
     [
         ({"metrics": {}}, "average precision"),
         ({"fold_ap": None}, "single folds"),
-        ({"cut_on": ""}, "precision 0.900"),
+        ({"cut_on": ""}, "precision was 0.900"),
         ({"cut_on": ""}, "lowest score"),
         ({"folds": None}, "cross-validation"),
         ({"cards": [card(), card(), card(resumed=True)]}, "30 minutes"),
@@ -124,7 +124,7 @@ def test_a_validation_set_is_told():
 
 def test_scores_that_were_not_chosen():
     text = crossed(cut_on="default")
-    assert "From a score of 0.3 on, and at IoU 0.50, there were precision" in text
+    assert "From a score of 0.3 on, and at IoU 0.50, precision was" in text
     assert "chosen" not in text
 
 

@@ -310,8 +310,8 @@ def _note(images: int, units: int, draws: int) -> str:
     )
     if units < images:
         text += (
-            f" The {images} images are not independent of each other: those that look alike, or that the annotations"
-            " note as one group, are drawn together."
+            f" The {images} images are not independent of each other: those that look alike, or are noted as one"
+            " group, are drawn together."
         )
     if units == 1 < images:
         text += " Here all are one group, from which no interval can be computed."

@@ -315,8 +315,8 @@ def _notes(
     ]
     if everything.units < everything.images:
         notes.append(
-            f"The {everything.images} images are {counted(everything.units, 'group')}: those that look alike, or that"
-            " the annotations note as one group, are drawn together."
+            f"The {everything.images} images are {counted(everything.units, 'group')}: those that look alike, or"
+            " are noted as one group, are drawn together."
         )
     if everything.units < FEW_IMAGES:
         notes.append(

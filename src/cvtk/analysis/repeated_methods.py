@@ -208,13 +208,13 @@ def _tested(told: Repeated, references: References) -> list[str]:
         )
     names = [name for name in ("precision", "recall", "F1") if words.get(name)]
     if names and told.cut_on:
-        values = enumerated([f"{name} {words[name]}" for name in names])
+        values = enumerated([f"{name} was {words[name]}" for name in names])
         start = (
             "From a score of 0.3 on"
             if told.cut_on == "default"
             else "At the chosen scores"
         )
-        sentences.append(f"{start}, and at IoU 0.50, there were {values}.")
+        sentences.append(f"{start}, and at IoU 0.50, {values}.")
     if not math.isnan(metrics["AP"].low):
         sentences.append(
             "Values in parentheses are 95% intervals from a bootstrap over"
