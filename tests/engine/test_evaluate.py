@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 
 import pytest
+from PIL import Image
 
 from cvtk import data
 from cvtk.data.masks import to_rle
-from cvtk.engine.evaluate import FIGURES, REPORT, REVIEW, TABLES, write_analysis
+from cvtk.engine.evaluate import (
+    FIGURES,
+    REPORT,
+    REVIEW,
+    TABLES,
+    read_truth,
+    statistics_of,
+    write_analysis,
+)
 from cvtk.engine.spec import ModelSpec
 from cvtk.metrics import ground_truth
 
@@ -47,6 +58,23 @@ def test_the_report_and_its_tables_are_written(task, evaluated, tmp_path, caplog
     objects = sum(not o.is_crowd for o in ground_truth(evaluated[0]).objects)
     assert re.search(rf"Of {objects} objects on 3 images, {objects} were found", page)
     assert "report.html" in caplog.text
+
+
+def test_images_that_look_alike_are_one_group(demo, tmp_path):
+    shutil.copytree(demo.test.parent, tmp_path / "test")
+    file = tmp_path / "test" / demo.test.name
+    content = json.loads(file.read_text())
+    first = content["images"][0]
+    twin = {**first, "id": 99, "file_name": "twin.jpg"}
+    with Image.open(file.parent / first["file_name"]) as image:
+        image.point(lambda value: min(value + 2, 255)).save(file.parent / "twin.jpg")
+    content["images"].append(twin)
+    file.write_text(json.dumps(content))
+    names = [category["name"] for category in content["categories"]]
+    truth = read_truth(file, ModelSpec("a", tmp_path / "a.py", "det", names, [1, 2, 3]))
+    assert ground_truth(truth).groups.tolist() == [0, 1, 2, 0]
+    assert statistics_of(truth, [], "det")["groups"] == [[first["id"], 99]]
+    assert "groups" not in statistics_of(data.read(file), [], "det")
 
 
 def test_a_report_that_fails_is_said_and_no_more(evaluated, tmp_path, caplog):
