@@ -18,6 +18,7 @@ from cvtk.data.coco import to_dict
 from cvtk.engine.card import options_record
 from cvtk.engine.evaluate import statistics_of, write_statistics
 from cvtk.engine.repeats.done import card_file, stats_file
+from cvtk.engine.repeats.evaluate import _tested
 from cvtk.engine.repeats.plan import make_plan
 from cvtk.engine.repeats.train import train_repeatedly
 from cvtk.errors import DataError
@@ -101,6 +102,23 @@ def test_each_fold_is_cut_at_scores_chosen_on_the_others(done, many):
     assert folds[0]["cut_at"] != folds[1]["cut_at"]
     report = (options.output.parent / "a.folds" / "report.html").read_text()
     assert "Each fold is cut at scores of its own" in report
+
+
+def test_with_a_validation_set_each_fold_has_the_scores_of_its_own_model(
+    spec, many, chosen
+):
+    plan = make_plan(spec, chosen(train=many.train, valid=many.valid, folds=2))
+    for run, score in zip(plan.runs, (0.4, None), strict=True):
+        run.options.workspace.mkdir(parents=True)
+        told = statistics_of(run.sets["test"], [], "det")
+        if score is not None:  # nothing was found by the other, to choose one on
+            told["cut_at"] = dict.fromkeys(spec.classes, score)
+        file = stats_file(run.weights)
+        write_statistics(told, [], run.options.workspace, file, force=False)
+    cuts = _tested(spec, plan, plan.repeats[0]).cuts
+    assert [set(by_class.values()) for _, by_class in cuts.folds] == [{0.4}, {0.3}]
+    assert f"chosen on the validation set {many.valid}" in cuts.notes[0]
+    assert "For fold 2 none could be chosen" in cuts.notes[1]
 
 
 def test_images_of_a_group_are_drawn_together(done):
