@@ -9,12 +9,15 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
+from examples import photo
+
 from cvtk.data.sources import list_images
 from cvtk.demo import make_demo
 from cvtk.engine.poses import Poses, takes_poses
 from cvtk.engine.spec import make_spec
 from cvtk.engine.training_data import prepare_data
 from cvtk.errors import DataError
+from cvtk.zoo.index import OWN
 
 MODEL = "pose2seg_r50_fpn"
 
@@ -123,3 +126,55 @@ def test_poses_come_from_the_file_that_names_the_image(dancers):
         for one, stated in zip(found, own, strict=True):
             flat = [value for point in one["keypoints"] for value in point]
             assert flat == stated["keypoints"]
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Two people and a crowd, in the form of COCOPersons and OCHuman: COCO's person, with masks and 17 keypoints."""
+    from mmengine.config import Config
+
+    config = OWN / "configs" / "pose2seg_r50_fpn.py"
+    person = Config.fromfile(config, import_custom_modules=False)
+    photo(tmp_path / "photos" / "3.jpg")
+    pose = [value for number in range(17) for value in (5 + number, 8 + number, 2)]
+    crowd = {"size": [30, 40], "counts": [1000, 100, 100]}
+    objects = [
+        {"bbox": [4.5, 7.25, 18.0, 18.0], "segmentation": [[4, 7, 22, 7, 22, 25]]},
+        {"bbox": [4, 7, 18, 18], "segmentation": [[4, 7, 4, 25, 22, 25]]},
+        {"bbox": [33, 10, 7, 20], "segmentation": crowd, "iscrowd": 1},
+    ]
+    for number, item in enumerate(objects, 1):
+        item.update(id=900100581 + number, image_id=3, category_id=1, area=162.0)
+        marked = 0 if item.setdefault("iscrowd", 0) else 17
+        item.update(keypoints=pose if marked else [0] * 51, num_keypoints=marked)
+    coco = {
+        "info": {"description": "COCO 2017 Dataset", "year": 2017},
+        "licenses": [],
+        "images": [{"id": 3, "file_name": "photos/3.jpg", "width": 40, "height": 30}],
+        "annotations": objects,
+        "categories": [
+            {
+                "supercategory": "person",
+                "id": 1,
+                "name": "person",
+                "keypoints": person.keypoints,
+                "skeleton": [[a + 1, b + 1] for a, b in person.limbs],
+            }
+        ],
+    }
+    (tmp_path / "label.txt").write_text("person\n")
+    (tmp_path / "people.json").write_text(json.dumps(coco))
+    return tmp_path / "people.json", person
+
+
+def test_the_files_of_cocopersons_and_ochuman_are_read_as_they_are(people, built):
+    file, person = people
+    labels = file.with_name("label.txt")
+    cfg = built(MODEL, labels=labels, train=file, valid=file)
+    for part in ("keypoints", "limbs", "pairs"):
+        assert cfg.model[part] == person[part], part
+    [template] = cfg.model.templates
+    assert len(template) == 17, "both people have one pose"
+    [image] = list_images(file)
+    found = Poses(["person"], person.keypoints).of(image)
+    assert [one["keypoints"][0] for one in found] == [[5, 8, 2]] * 2, "no crowd"

@@ -54,37 +54,6 @@ def test_the_templates_of_a_configuration_are_plain_values(cfg, kites, tmp_path)
     assert again.model.templates == cfg["model"]["templates"]
 
 
-def test_the_files_of_cocopersons_and_ochuman_are_read():
-    """Both have COCO's one category; OCHuman's boxes are whole numbers, and its masks RLE with plain counts."""
-    person = Config.fromfile(CONFIG, import_custom_modules=False)
-    category = {
-        "supercategory": "person",
-        "id": 1,
-        "name": "person",
-        "keypoints": person.keypoints,
-        "skeleton": [[a + 1, b + 1] for a, b in person.limbs],
-    }
-    pose = {"keypoints": [7, 8, 2] * 17, "num_keypoints": 17, "iscrowd": 0}
-    coco_persons = {"segmentation": [[0, 0, 9, 0, 9, 9]], "bbox": [0.0, 0.0, 9.0, 9.0]}
-    ochuman = {
-        "segmentation": {"size": [12, 12], "counts": [0, 100, 44]},
-        "bbox": [0, 0, 9, 12],
-    }
-    for own in (coco_persons, ochuman):
-        annotation = {**own, **pose, "id": 5, "image_id": 3, "category_id": 1}
-        coco = {
-            "images": [{"id": 3, "file_name": "3.jpg", "width": 12, "height": 12}],
-            "annotations": [annotation],
-            "categories": [category],
-        }
-        known = describe_keypoints(coco, ["person"], "a.json")
-        assert known["limbs"] == person.limbs and known["pairs"] == person.pairs
-        assert require_poses(coco, ["person"], person.keypoints, "a.json") == 1
-        [instance] = instances_by_image(coco, ["person"])[3]
-        assert instance["keypoints"] == [[7, 8, 2]] * 17
-        assert instance["bbox_label"] == 0 and instance["score"] == 1
-
-
 def test_estimated_poses_have_their_scores(kites):
     kites["annotations"][0]["score"] = 0.75
     kites["annotations"][1]["iscrowd"] = 1

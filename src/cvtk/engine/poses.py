@@ -100,7 +100,7 @@ class Poses:
         """The poses of an image, as the network's pipeline takes instances. Raises as `require` does."""
         if image.listed_in is None:
             raise DataError(
-                f"{image.name} comes without poses, and this model finds the objects that poses tell it.",
+                f"{image.name} comes without poses, and this model finds the masks of poses that it is given.",
                 "Name a COCO file with keypoints as --data.",
             )
         with self._lock:
