@@ -45,10 +45,11 @@ def test_a_text_file_names_paths_relative_to_it(photos):
 
 def test_a_coco_file_keeps_its_ids_and_needs_no_annotations(photos):
     images = [{"id": 9, "file_name": "c/1.jpg"}, {"id": 4, "file_name": "a b/1.jpg"}]
-    (photos / "coco.json").write_text(json.dumps({"images": images}))
-    assert list_images(photos / "coco.json") == [
-        ImageSource(photos / "c/1.jpg", "1.jpg", 9),
-        ImageSource(photos / "a b/1.jpg", "1_2.jpg", 4),
+    file = photos / "coco.json"
+    file.write_text(json.dumps({"images": images}))
+    assert list_images(file) == [
+        ImageSource(photos / "c/1.jpg", "1.jpg", 9, listed_in=file),
+        ImageSource(photos / "a b/1.jpg", "1_2.jpg", 4, listed_in=file),
     ]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 pytest.importorskip("mmengine", reason="needs MMEngine")
 
 from mmengine import dist
 
-from cvtk.engine.processes import join_processes
+from cvtk.engine.processes import join_processes, spared_by_garbage_collection
 from cvtk.errors import ModelError
 
 # What an interactive shell or a batch script of SLURM has, outside of srun.
@@ -34,3 +36,16 @@ def test_several_tasks_of_srun_need_gpus(monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(ModelError, match=r"GPUs.*torchrun"):
         join_processes("cpu")
+
+
+def test_what_is_loaded_is_spared_until_the_training_ends():
+    # Also where a training fails, and one begins within another one.
+    gc.unfreeze()  # what a test before may have left
+    with pytest.raises(ModelError), spared_by_garbage_collection():
+        frozen = gc.get_freeze_count()
+        assert frozen > 10_000
+        with spared_by_garbage_collection():
+            pass
+        assert gc.get_freeze_count() == frozen
+        raise ModelError("")
+    assert gc.get_freeze_count() == 0

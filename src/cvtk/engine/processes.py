@@ -41,8 +41,12 @@ def spared_by_garbage_collection() -> Iterator[None]:
     """Python's garbage collector passes over all that is there already, until the block is left.
 
     MMEngine lets it search with every data set: a fifth of a second for all that PyTorch and MMDetection are. And
-    workers, which are forks, would get copies of the memory that the search touches (see `gc.freeze`).
+    workers, which are forks, would get copies of the memory that the search touches (see `gc.freeze`). A program that
+    has frozen objects itself is left as it is.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield
