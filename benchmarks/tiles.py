@@ -214,7 +214,10 @@ def sure_by_sahi(weights: Path, image: Path) -> list[dict]:
 
 
 def by_supervision(weights: Path, image: Path, score: float = 0.05) -> list[dict]:
-    """What supervision's slicer finds in the same tiles with the same weights, with compact masks, and merges."""
+    """What supervision's slicer finds in the same tiles with the same weights, with compact masks.
+
+    At low scores it chooses, as sahi does: its merging gives a group the mean of the scores.
+    """
     import supervision
     from mmdet.apis import inference_detector, init_detector
 
@@ -231,24 +234,17 @@ def by_supervision(weights: Path, image: Path, score: float = 0.05) -> list[dict
         found_in,
         slice_wh=PIECE,
         overlap_wh=round(OVERLAP * PIECE),
-        overlap_filter="non_max_merge",
+        overlap_filter="non_max_merge" if score >= SCORE else "non_max_suppression",
         compact_masks=True,
     )
     pixels = np.asarray(Image.open(image))[..., ::-1]
     found, items = slicer(pixels), []
     for k, (left, top, right, bottom) in enumerate(found.xyxy.tolist()):
         x, y = found.mask.offsets[k].tolist()
-        items.append(
-            {
-                "image_id": 1,
-                "category_id": int(found.class_id[k]) + 1,
-                "score": float(found.confidence[k]),
-                "bbox": [left, top, right - left, bottom - top],
-                "segmentation": encode_part(
-                    found.mask.crop(k), x, y, *pixels.shape[:2]
-                ),
-            }
-        )
+        rle = encode_part(found.mask.crop(k), x, y, *pixels.shape[:2])
+        item = {"image_id": 1, "category_id": int(found.class_id[k]) + 1}
+        item |= {"segmentation": rle, "score": float(found.confidence[k])}
+        items.append({**item, "bbox": [left, top, right - left, bottom - top]})
     return items
 
 
