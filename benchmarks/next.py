@@ -1,6 +1,6 @@
 """Does choosing images pay? A simulated loop on made-up fruit: `choose_next` against random choice.
 
-    python benchmarks/next.py [--seeds 5] [--rounds 4] [--folder results]
+    python benchmarks/next.py [--seeds 5] [--rounds 4] [--folder results]     (about half an hour of one core)
 
 For each seed, two models start from the same 10 labelled images of a pool. Four times, 10 more are labelled: those that
 `choose_next` names, or 10 at random; then a model is trained anew on all that are labelled. Each model is tested on
