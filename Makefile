@@ -49,12 +49,13 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@for script in $(filter-out benchmarks/zoo.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out benchmarks/zoo.py benchmarks/export_table.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 zoo: $(READY)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[zoo]"
 	$(BIN)/python benchmarks/zoo.py
+	$(BIN)/python benchmarks/export_table.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

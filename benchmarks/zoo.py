@@ -5,8 +5,8 @@
     python benchmarks/zoo.py --params           # counts parameters; writes src/cvtk/zoo/params.json
 
 Each model is built from scratch, trained for one epoch on four made-up images at 128 pixels, on the CPU, and
-predicts two more, in a process of its own with a time limit. Then it is exported as ONNX, which compares what the file
-finds with what the weights find. The operators are those that are installed: without compiled mmcv, those of cvtk.
+predicts two more, in a process of its own with a time limit. The operators are those that are installed: without
+compiled mmcv, those of cvtk. Whether it can be exported is what benchmarks/export_table.py has found.
 """
 
 from __future__ import annotations
@@ -18,34 +18,41 @@ import json
 import multiprocessing
 import os
 import platform
+import re
+import resource
+import signal
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "zoo-table.md"
+EXPORTS = ROOT / "docs" / "export-table.md"
 PARAMS = ROOT / "src" / "cvtk" / "zoo" / "params.json"
+PATIENCE = 20  # times as long as the processor time of a trial, on a busy machine
+MEMORY = 10 * 2**30  # bytes that one trial may use
 HEADER = """# Which architectures train
 
 Made by `make zoo` (`benchmarks/zoo.py`), not by hand: of each family of instance segmentation models in
 MMDetection's index, the lightest entry is built from scratch, trained for one epoch on four made-up images
-({size} pixels), and predicts two more, on the CPU. Then it is exported as ONNX, and must find the same
-([how that is compared](export-table.md)).
+({size} pixels), and predicts two more, on the CPU. Whether it can be exported is in
+[a table of its own](export-table.md), which also has the detectors of boxes.
 
 {versions}
 
 """
 
 
-def candidates() -> list:
+def candidates(task: str = "segm") -> list:
     """The lightest entry of each family, where a family is a folder of MMDetection and a method."""
     from cvtk import zoo
 
     groups: dict[tuple[str, str], list] = {}
     for entry in zoo.catalogue():
-        if entry.task == "segm":
+        if entry.task == task:
             groups.setdefault((entry.config.parent.name, entry.family), []).append(
                 entry
             )
@@ -95,7 +102,6 @@ def try_one(name: str, size: int) -> dict:
             len(result) for result in model.predict(files.test, score=0.0, device="cpu")
         )
         predicted = time.perf_counter()
-        exported = export_one(model)
         stats = Path(folder) / "out" / "model.train_stats.train.txt"
         header, *rows = [line.split("\t") for line in stats.read_text().splitlines()]
         loss = float(rows[-1][header.index("loss")])
@@ -107,48 +113,47 @@ def try_one(name: str, size: int) -> dict:
         "found": found,
         "train_s": trained - start,
         "predict_s": predicted - trained,
-        "exported": exported,
     }
 
 
-def export_one(model) -> str:
-    """Whether a trained model can be exported: "yes", or "no" with the reason."""
-    from cvtk.errors import CvtkError, one_line
-
-    try:
-        model.export("onnx")
-    except CvtkError as error:
-        reason = one_line(error).partition(" cannot be exported: ")[2]
-        return f"no: {reason.partition(' See docs/')[0] or one_line(error)}"
-    return "yes"
-
-
-def _child(name: str, size: int, pipe: Connection) -> None:
+def _child(
+    work: Callable[..., dict], args: tuple, limit: float, pipe: Connection
+) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(quiet, stream)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
     try:
-        pipe.send(try_one(name, size))
+        pipe.send(work(*args))
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         pipe.send({"error": f"{type(error).__name__}: {first}"})
 
 
-def in_process(name: str, size: int, limit: float) -> dict:
-    """The same in a process of its own; what goes wrong there comes back as `error`."""
+def in_process(work: Callable[..., dict], *args: object, limit: float) -> dict:
+    """What a function gives in a process of its own; what goes wrong there comes back as `error`.
+
+    Args:
+        work: The function.
+        args: What it is called with.
+        limit: Seconds of processor time that it may take.
+    """
     # A fork has all modules already, which saves half of the time.
     kinds = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in kinds else "spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(name, size, sender))
+    process = context.Process(target=_child, args=(work, args, limit, sender))
     process.start()
     sender.close()
     try:
-        if receiver.poll(limit):
+        if receiver.poll(PATIENCE * limit):
             return receiver.recv()
-        return {"error": f"not done after {limit:.0f} s"}
+        return {"error": "it waits for something"}
     except EOFError:
         process.join()
+        if process.exitcode == -signal.SIGXCPU:
+            return {"error": f"not done after {limit:.0f} s"}
         return {"error": f"the process ended with code {process.exitcode}"}
     finally:
         process.terminate()
@@ -166,7 +171,9 @@ def sweep(only: set[str], size: int, limit: float, keep: Path | None) -> list[tu
             write_table(rows, size)  # so far
         if only and entry.config.parent.name not in only:
             continue
-        result = known.get(entry.name) or in_process(entry.name, size, limit)
+        result = known.get(entry.name) or in_process(
+            try_one, entry.name, size, limit=limit
+        )
         rows.append((entry, result))
         text = (
             result.get("error")
@@ -193,24 +200,48 @@ def write_table(rows: list[tuple], size: int) -> None:
     lines = [
         f"{works} of {len(rows)} tried work; not tried yet: {', '.join(waiting) or 'none'}.",
         "",
-        "| family | folder | tried | loss | works | exported |",
-        "|---|---|---|---|---|---|",
+        "| family | folder | tried | loss | works |",
+        "|---|---|---|---|---|",
     ]
     for entry, result in rows:
         loss = "" if "error" in result else f"{result['loss']:.2f}"
         outcome = " ".join(["yes.", *result.get("notes", [])]).rstrip(".")
         if "error" in result:
             outcome = "no: " + result["error"].replace("|", "/")
-        exported = result.get("exported", "").replace("|", "/")
         lines.append(
-            f"| {entry.family} | {entry.config.parent.name} | `{entry.name}` | {loss} | {outcome} | {exported} |"
+            f"| {entry.family} | {entry.config.parent.name} | `{entry.name}` | {loss} | {outcome} |"
         )
-    beside = TABLE.with_suffix(".tmp")
-    beside.write_text(
-        HEADER.format(size=size, versions=versions) + "\n".join(lines) + "\n",
-        encoding="utf-8",
+    replace(
+        TABLE, HEADER.format(size=size, versions=versions) + "\n".join(lines) + "\n"
     )
-    beside.replace(TABLE)
+    add_exports()
+
+
+def add_exports() -> None:
+    """Writes the last column of the table anew: which can be exported, as docs/export-table.md says."""
+    found = {}
+    for line in EXPORTS.read_text(encoding="utf-8").splitlines():
+        name = re.search(r"`(\S+)` \| (.+?) \|$", line)
+        if name:
+            found[name[1]] = name[2]
+    lines = []
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            cells = line.strip("| ").split(" | ")[:5]
+            name = cells[2].strip("`") if len(cells) > 2 else ""
+            answer = "exported" if name == "tried" else found.get(name, "not tried")
+            line = (
+                f"{'|---' * 6}|" if not name else f"| {' | '.join([*cells, answer])} |"
+            )
+        lines.append(line)
+    replace(TABLE, "\n".join(lines) + "\n")
+
+
+def replace(file: Path, text: str) -> None:
+    """Writes a file in one go."""
+    beside = file.with_suffix(".tmp")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
 
 
 def count_params() -> None:
@@ -280,7 +311,7 @@ def main() -> None:
         "--size", type=int, default=128, help="long side of the images in pixels"
     )
     parser.add_argument(
-        "--limit", type=float, default=300, help="seconds for one model"
+        "--limit", type=float, default=300, help="seconds of a processor for one model"
     )
     parser.add_argument(
         "--keep", type=Path, help="file of results, to go on after an interruption"

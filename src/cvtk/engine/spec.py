@@ -178,6 +178,6 @@ def require_mmdet() -> None:
     ]
     if missing:
         raise InstallError(
-            f"This needs MMDetection, and {' and '.join(missing)} is not installed.",
+            f"This needs MMDetection; not installed: {', '.join(missing)}.",
             'Install it with: pip install "cvtk[mmdet]"',
         )

@@ -27,6 +27,8 @@ def take_masks(network: Any, taken: Taken) -> MaskForm:
     form = None
     for head in list(network.modules()):
         for kind in type(head).__mro__:
+            if kind.__name__ in _NOT_TAKEN:
+                raise ModelError(_NOT_TAKEN[kind.__name__])
             if kind.__name__ in _TAKERS:  # in a cascade there are several, of one kind
                 form = _TAKERS[kind.__name__](head, taken)
     if form is None:
@@ -92,4 +94,12 @@ _TAKERS: dict[str, Callable[[Any, Taken], MaskForm]] = {
     "FCNMaskHead": _fcn_mask,
     "YOLACTProtonet": _yolact,
     "CondInstMaskHead": _condinst,
+}
+
+# Why not, for others.
+_SOLO = "cvtk cannot take the masks of SOLO, which it makes for places of a grid, without boxes."
+_NOT_TAKEN = {
+    "SOLOHead": _SOLO,
+    "SOLOV2Head": _SOLO,
+    "MaskFormerFusionHead": "cvtk cannot take the masks of Mask2Former, which it makes for queries, without boxes.",
 }

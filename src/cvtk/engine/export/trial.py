@@ -46,7 +46,7 @@ def require_same_results(spec: ModelSpec, file: Path) -> NDArray[np.float64]:
     exported = ExportedPredictor(replace(spec, config=file, weights=file), "cpu")
     exported.about = msgspec.structs.replace(exported.about, lowest_score=0)
     with tempfile.TemporaryDirectory() as folder:
-        images = list_images(_pictures(Path(folder)))
+        images = list_images(pictures(Path(folder)))
         expected = _found(weights, images)
         found = _found(exported, images)
     ious = np.array(
@@ -65,7 +65,7 @@ def require_same_results(spec: ModelSpec, file: Path) -> NDArray[np.float64]:
     return ious
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures(folder: Path) -> list[Path]:
     """Pictures of coloured clouds."""
     random = np.random.default_rng(0)
     paths = []
