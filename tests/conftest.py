@@ -21,6 +21,7 @@ from cvtk.options import TrainOptions
 # own, a network, or the gradients of an operator.
 SLOW = (
     "ops/",
+    "analysis/test_comparison.py::test_a_training",
     "analysis/test_comparison.py::test_equal_models",
     "analysis/test_comparison.py::test_the_interval",
     "analysis/test_bootstrap.py::test_an_interval",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,48 @@ def test_a_model_that_is_off_is_worse_in_either_order(tmp_path):
         told = compare_predictions(dataset, *pair, "segm")
         assert told.sentence.startswith("good is better than bad on these 30 images")
         assert told.everything.overall["AP"].is_sure
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """40 test images of `cvtk demo`, and what one training found in them after 3, 27 and 30 epochs.
+
+    The models are RTMDet-Ins tiny from scratch, on 60 images; kept are the boxes of the surest 12 objects per image.
+    """
+    content = json.loads((Path(__file__).parent / "trained.json").read_text("utf-8"))
+
+    def coco(image, category, x, y, width, height, *score):
+        known = {"image_id": image, "category_id": category, "iscrowd": 0}
+        known |= {"bbox": [x, y, width, height], "area": width * height}
+        return {**known, "score": score[0]} if score else known
+
+    truth = [coco(*row) for row in content["truth"]]
+    folder = tmp_path_factory.mktemp("trained")
+    dataset = read(write(folder, truth, content["images"], content["classes"]))
+
+    def rival(name):
+        return Rival(name, [coco(*row) for row in content["predictions"][name]])
+
+    return dataset, rival
+
+
+def test_a_training_and_a_tenth_of_it(trained):
+    dataset, rival = trained
+    pair = rival("27 epochs"), rival("3 epochs")
+    for first, second in (pair, pair[::-1]):
+        told = compare_predictions(dataset, first, second, "bbox", draws=200)
+        assert told.sentence.startswith("27 epochs is better than 3 epochs on these 40")
+        assert all(d.is_sure for d in told.everything.overall.values())
+
+
+def test_a_training_and_hardly_more_of_it(trained):
+    dataset, rival = trained
+    told = compare_predictions(
+        dataset, rival("27 epochs"), rival("30 epochs"), "bbox", draws=200
+    )
+    change = told.everything.overall["AP"].change
+    assert change.value != 0 and change.low < 0 < change.high
+    assert "cannot be told apart on these 40 images" in told.sentence
 
 
 def test_few_images_show_nothing(tmp_path):
