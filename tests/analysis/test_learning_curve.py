@@ -49,6 +49,7 @@ def test_a_sure_gain_is_said_with_its_interval():
     assert told.sentence.startswith(
         "Twice as many images to learn from (120) would bring about +0.066 AP (95% interval +0."
     )
+    assert "which counts the choice of test images alone)" in told.sentence
     assert "--seeds 3 adds that" in told.caveat and "60 images" in told.caveat
 
 
@@ -73,6 +74,7 @@ def test_seeds_that_differ_widen_the_interval():
         [power(15) - 0.05, power(15) + 0.05]
     )
     assert "the 2 seeds" in differ.caveat
+    assert "test images alone" not in differ.sentence
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,7 @@ def test_the_figure_goes_on_to_twice_as_many_and_shows_how_sure_that_is():
         (power(60) + told.gain.low, power(60) + told.gain.high)
     )
     assert axes.get_ylim()[1] > high
+    assert [text.get_text() for text in axes.texts] == ["+0.066"]
 
 
 def test_without_an_interval_there_is_no_bar():

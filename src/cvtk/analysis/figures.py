@@ -140,6 +140,8 @@ def learning_curve(told: LearningCurve) -> Figure:
     expected = told.at(most) + np.array([told.gain.low, told.gain.high])
     if not np.isnan(expected).any():
         axes.plot([twice, twice], expected, "_-", color=_ORANGE, linewidth=1.5)
+        gain = f"{told.gain.value:+.3f}"
+        axes.text(twice, expected[1], gain, ha="right", va="bottom", color=_ORANGE)
     if not np.isnan(bounds).any():
         reach = np.abs(bounds - values[:, np.newaxis]).T
         axes.errorbar(images, values, yerr=reach, fmt="none", ecolor=_BLUE, capsize=4)

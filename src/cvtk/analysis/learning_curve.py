@@ -81,6 +81,8 @@ class LearningCurve:
             text = f"{twice} would change AP by {self.gain.value:+.3f}; on {self._tested}, how sure that is"
             return f"{text} cannot be said."
         interval = f"95% interval {self.gain.low:+.3f} to {self.gain.high:+.3f}"
+        if len(last.by_seed) == 1:
+            interval += ", which counts the choice of test images alone"
         if self.gain.low > 0:
             text = f"{twice} would bring about {self.gain.value:+.3f} AP ({interval})"
         elif self.gain.high < 0:
