@@ -81,7 +81,11 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         self.taken.clear()
         [sample] = self.network.predict(picture, [sample], rescale=False)
         found = sample.pred_instances
-        return (found.bboxes, found.scores, found.labels, *self.taken[-1:])
+        given = (found.bboxes, found.scores, found.labels, *self.taken[-1:])
+        if self.thresholds:
+            return given
+        keep = found.scores >= score  # DETR and its like have no threshold of their own
+        return tuple(values[keep] for values in given)
 
     def _prepared(self, image: Tensor) -> Tensor:
         """The picture (1, 3, h, w) as MMDetection's `DetDataPreprocessor` gives it to the network."""

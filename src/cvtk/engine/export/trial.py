@@ -17,7 +17,7 @@ from cvtk.engine.exported import ExportedPredictor
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.streaming import AnyPredictor
-from cvtk.errors import ModelError
+from cvtk.errors import ModelError, one_line
 from cvtk.results import Result
 
 # Of other proportions than that which the network was traced with.
@@ -48,7 +48,13 @@ def require_same_results(spec: ModelSpec, file: Path) -> NDArray[np.float64]:
     with tempfile.TemporaryDirectory() as folder:
         images = list_images(pictures(Path(folder)))
         expected = _found(weights, images)
-        found = _found(exported, images)
+        try:
+            found = _found(exported, images)
+        except Exception as error:  # whatever the runtime meets in it
+            raise ModelError(
+                f"{spec.name} cannot be exported: the file does not run: {one_line(error)}",
+                "See docs/export-table.md for the architectures that can be.",
+            ) from error
     ious = np.array(
         [
             _iou_in(one, index, other)
