@@ -173,7 +173,10 @@ def test_a_learning_curve_is_told_after_a_single_training():
         "AP was 0.200 with 15, 0.300 with 30 and 0.400 with 60 images to learn from"
         in text
     )
-    assert re.search(r"A power law \[\d\] fitted to 1 - AP changes AP by \+0\.0", text)
+    assert re.search(
+        r"By a power law \[\d\] fitted to 1 - AP, twice as many images would have changed AP by \+0\.0",
+        text,
+    )
     assert "of all 3 models took 30 minutes" in text
 
 

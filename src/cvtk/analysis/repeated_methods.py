@@ -241,8 +241,8 @@ def _learning_curve(told: Repeated, references: References) -> list[str]:
     gain = without_nan(asdict(curve.gain))
     if gain["low"] is not None:
         sentences.append(
-            f"A power law{references.cite(HESTNESS)} fitted to 1 - AP changes AP by {gain['value']:+.3f}"
-            f" (95% interval {gain['low']:+.3f} to {gain['high']:+.3f}) when the images are doubled once more."
+            f"By a power law{references.cite(HESTNESS)} fitted to 1 - AP, twice as many images would have changed AP"
+            f" by {gain['value']:+.3f} (95% interval {gain['low']:+.3f} to {gain['high']:+.3f})."
         )
     return sentences
 
