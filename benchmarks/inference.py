@@ -41,12 +41,13 @@ from PIL import Image
 from pycocotools import mask as api
 from scipy import stats
 
+from cvtk.io import encode_mask
 from cvtk.tables import table
 from tiles import PIECE, draw, train
 
 SCORE = 0.3
 
-Found = dict[str, list[tuple[list[float], str]]]
+Found = dict[str, list[tuple[list[float], dict[str, Any]]]]
 """For each image the objects, the best first: left, top, right and bottom, and the RLE of the mask."""
 
 
@@ -66,15 +67,15 @@ def photographs(folder: Path, count: int) -> None:
         Image.fromarray(pixels).save(folder / f"{number:04d}.jpg", quality=92)
 
 
-def with_cvtk(weights: Path, images: Path, out: Path) -> Callable[[], int]:
+def with_cvtk(weights: Path, images: Path, out: Path) -> Callable[[], Any]:
     import cvtk
 
     model = cvtk.create_model(weights)
     model._predictor("cpu")
 
-    def run() -> int:
+    def run() -> Callable[[], int]:
         file = model.predict_to_files(images, out, score=SCORE, device="cpu")
-        return len(json.loads(file.read_text())["annotations"])
+        return lambda: len(json.loads(file.read_text())["annotations"])
 
     return run
 
@@ -104,7 +105,7 @@ STAGES = {
 }
 
 
-def by_stages(weights: Path, images: Path, out: Path) -> Callable[[], int]:
+def by_stages(weights: Path, images: Path, out: Path) -> Callable[[], Any]:
     """As `cvtk`, and prints the CPU time that each stage takes of its thread."""
     seconds = dict.fromkeys(STAGES, 0.0)
 
@@ -126,7 +127,7 @@ def by_stages(weights: Path, images: Path, out: Path) -> Callable[[], int]:
             owner = getattr(owner, part)
         setattr(owner, function, timed(stage, getattr(owner, function)))
 
-    def run_and_tell() -> int:
+    def run_and_tell() -> Any:
         count = run()
         images_done = len(list(images.iterdir()))
         rows = [[k, f"{1000 * v / images_done:.1f}"] for k, v in seconds.items()]
@@ -167,8 +168,7 @@ def detected(weights: Path, images: Path, found: Found) -> Iterator[tuple[Path, 
         instances = sample.pred_instances
         items = found[file.name] = []
         for one in instances[instances.scores >= SCORE].cpu():
-            rle = api.encode(np.asfortranarray(one.masks[0].numpy(), dtype=np.uint8))
-            items.append((one.bboxes[0].tolist(), rle["counts"].decode()))
+            items.append((one.bboxes[0].tolist(), encode_mask(one.masks[0].numpy())))
         yield file, sample
 
 
@@ -245,9 +245,7 @@ def found_by(way: str, out: Path) -> Found:
             rows = zip(
                 *(objects[k] for k in ("scores", "bboxes", "masks")), strict=True
             )
-            sure = [
-                (box, mask["counts"]) for score, box, mask in rows if score >= SCORE
-            ]
+            sure = [(box, mask) for score, box, mask in rows if score >= SCORE]
             found[f"{file.stem}.jpg"] = sure
         return found
     document = json.loads((out / "instances.json").read_text())
@@ -256,7 +254,7 @@ def found_by(way: str, out: Path) -> Found:
     for item in document["annotations"]:
         x, y, w, h = item["bbox"]
         corners = [x, y, x + w, y + h]
-        found[names[item["image_id"]]].append((corners, item["segmentation"]["counts"]))
+        found[names[item["image_id"]]].append((corners, item["segmentation"]))
     return found
 
 
@@ -265,7 +263,7 @@ class Differences:
 
     def __init__(self) -> None:
         self.images = self.objects = self.equal = 0
-        self.boxes = 0.0  # pixels, the largest
+        self.boxes, self.iou = 0.0, 1.0  # the largest in pixels, the lowest
 
     def add(self, mine: Found, theirs: Found) -> None:
         """Compares the images of a turn."""
@@ -275,13 +273,14 @@ class Differences:
             self.objects += max(len(objects), len(others))
             for (box, mask), (other, its_mask) in zip(objects, others, strict=False):
                 self.equal += mask == its_mask
+                self.iou = min(self.iou, float(api.iou([mask], [its_mask], [0])[0, 0]))
                 apart = np.abs(np.subtract(box, other)).max()
                 self.boxes = max(self.boxes, float(apart))
 
     def __str__(self) -> str:
         return (
-            f"{self.equal} of {self.objects} masks in {self.images} images are the same to the pixel;"
-            f" boxes differ by {self.boxes:.1g} pixels at most"
+            f"{self.equal} of {self.objects} masks in {self.images} images are the same to the pixel, the lowest IoU is"
+            f" {self.iou:.5f}; boxes differ by {self.boxes:.1g} pixels at most"
         )
 
 
@@ -355,6 +354,8 @@ def measure(weights: Path, way: str, images: str, out: str, report: str) -> None
     count = run()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if callable(count):  # what needs memory to be counted
+        count = count()
     Path(report).write_text(json.dumps([count, seconds, cpu, peak]))
 
 
