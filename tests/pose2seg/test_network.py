@@ -111,6 +111,7 @@ def test_a_step_of_training_and_masks_in_the_image(cfg):
     losses["loss_mask"].backward()
     assert network.backbone.layer2[0].conv1.weight.grad.abs().sum() > 0
     assert network.mask_head.stem.conv.in_channels == 256 + 5 + 2 * 4
+    assert network._side(batch["inputs"]) == 96 / 8
 
     # A head that says "object" everywhere: a mask is what the square of its object shows.
     with torch.no_grad():

@@ -22,8 +22,6 @@ from .alignment import Array, Pairs, align, moved, varied, with_mirrored
 from .sampling import into_square, out_of_square, part_of_image
 from .skeletons import skeleton_maps
 
-SHARE = 8
-"""The image's longer side, as the network sees it, is so many times the side of an object's square."""
 AT_ONCE = 8  # objects, in inference: their features take 16 MB each
 
 
@@ -67,6 +65,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         limbs: Pairs of keypoints that are joined.
         pairs: Pairs of keypoints that change places in a mirror.
         templates: What poses look like: each a list of K (x, y, visibility) in a square of 1 x 1.
+        share: The longer side of the images, as the network sees them, is so many times the side of an object's square.
         train_cfg: `max_objects` a batch, and how much the view of an object varies: by up to `turn` degrees, in
             `scale` from the least to the most, and by up to `shift` sides.
         test_cfg: `threshold`, the probability from which a pixel belongs to the object.
@@ -83,6 +82,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         limbs: Sequence[Sequence[int]],
         pairs: Pairs,
         templates: Sequence[Sequence[Sequence[float]]],
+        share: float = 8,
         train_cfg: Any = None,
         test_cfg: Any = None,
         data_preprocessor: Any = None,
@@ -95,7 +95,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         channels = neck["out_channels"] + self.count + 2 * len(limbs)
         self.mask_head = MODELS.build({**mask_head, "in_channels": channels})
         self.templates = with_mirrored([np.array(each) for each in templates], pairs)
-        self.train_cfg, self.test_cfg = train_cfg, test_cfg
+        self.share, self.train_cfg, self.test_cfg = share, train_cfg, test_cfg
 
     def extract_feat(self, batch_inputs: Tensor) -> Tensor:
         """Images (B, 3, H, W) to features (B, C, H / 4, W / 4)."""
@@ -226,7 +226,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
 
     def _side(self, batch_inputs: Tensor) -> int:
         """The side of an object's square in pixels, in proportion to that of the images."""
-        return int(max(2, max(batch_inputs.shape[-2:]) // SHARE))
+        return int(max(2, max(batch_inputs.shape[-2:]) // self.share))
 
     def _view(self, pose: Array, size: Sequence[int], side: int) -> Array:
         """The transform by which an object of an image of (height, width) is seen in its square."""

@@ -53,6 +53,7 @@ model = {
     "limbs": limbs,
     "pairs": pairs,
     "templates": [],
+    "share": 8,  # of the image, as the network sees it: 64 pixels for an object
     "train_cfg": {
         "templates": 3,  # clusters of poses
         "max_objects": 8,  # of a batch; more are left out by chance
