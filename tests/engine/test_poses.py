@@ -140,7 +140,7 @@ def people(tmp_path):
     crowd = {"size": [30, 40], "counts": [1000, 100, 100]}
     objects = [
         {"bbox": [4.5, 7.25, 18.0, 18.0], "segmentation": [[4, 7, 22, 7, 22, 25]]},
-        {"bbox": [4, 7, 18, 18], "segmentation": [[4, 7, 4, 25, 22, 25]]},
+        {"bbox": [4.5, 7.25, 18.0, 18.0], "segmentation": [[4, 7, 4, 25, 22, 25]]},
         {"bbox": [33, 10, 7, 20], "segmentation": crowd, "iscrowd": 1},
     ]
     for number, item in enumerate(objects, 1):
