@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -10,7 +11,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,17 +79,23 @@ class Done:
 def write_card(done: Done) -> None:
     """Writes `NAME.card.json` and `NAME.methods.md`. Where that fails it says so: the weights are written already."""
     name = done.options.output.with_suffix("")
-    try:
+    with failures_as_warnings(name.with_name(name.name + CARD)):
         card = make_card(done)
         text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
         for ending, content in ((CARD, text + "\n"), (METHODS, methods_text(card))):
             with atomic_write(name.with_name(name.name + ending), force=True) as part:
                 part.write_text(content, encoding="utf-8")
-    except Exception as error:  # whatever it is: hours of training must not end in it
+        logger.info(f"What was done, for a methods section: see {name}{METHODS}")
+
+
+@contextlib.contextmanager
+def failures_as_warnings(file: Path) -> Iterator[None]:
+    """Says that a file could not be written, whatever the reason: hours of training must not end in it."""
+    try:
+        yield
+    except Exception as error:
         reason = str(error) or type(error).__name__
-        logger.warning(f"{name}{CARD} could not be written ({reason}).")
-        return
-    logger.info(f"What was done, for a methods section: see {name}{METHODS}")
+        logger.warning(f"{file} could not be written ({reason}).")
 
 
 def make_card(done: Done) -> dict[str, Any]:

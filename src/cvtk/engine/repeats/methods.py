@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 from cvtk.analysis.repeated_methods import Repeated, repeated_methods_text
-from cvtk.engine.card import METHODS
+from cvtk.engine.card import METHODS, failures_as_warnings
 from cvtk.engine.repeats.done import card_file
 from cvtk.engine.repeats.evaluate import Together
 from cvtk.engine.repeats.plan import WHOLE, Plan, Run
@@ -26,15 +26,11 @@ def write_methods(plan: Plan, together: Together, options: TrainOptions) -> None
     """
     name = options.output.with_suffix("")
     file = name.with_name(name.name + METHODS)
-    try:
+    with failures_as_warnings(file):
         text = repeated_methods_text(_repeated(plan, together, options))
         with atomic_write(file, force=True) as part:
             part.write_text(text, encoding="utf-8")
-    except Exception as error:  # whatever it is: hours of training must not end in it
-        reason = str(error) or type(error).__name__
-        logger.warning(f"{file} could not be written ({reason}).")
-        return
-    logger.info(f"What was done in all, for a methods section: see {file}")
+        logger.info(f"What was done in all, for a methods section: see {file}")
 
 
 def _repeated(plan: Plan, together: Together, options: TrainOptions) -> Repeated:
