@@ -90,6 +90,18 @@ def test_a_mask_that_is_enlarged_where_it_is_equals_one_enlarged_as_a_whole(seed
         assert _pack(values, 0.0, sizes, image) == encode_mask(mask)
 
 
+@pytest.mark.parametrize("place", range(12))
+def test_a_spot_that_falls_between_the_pixels_of_a_smaller_image_is_left_out(place):
+    spot = np.full((12, 12), -1.0, np.float32)
+    spot[place, place] = 5.0
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(spot)[None, None], (3, 3), mode="bilinear"
+    )
+    mask = (small > 0)[0, 0].numpy()
+    assert mask.any() == (place % 4 in (1, 2))  # the two that a pixel lies between
+    assert _pack(spot, 0.0, [(12, 12), (3, 3)], (3, 3)) == encode_mask(mask)
+
+
 @pytest.mark.parametrize(
     "name", ["rtmdet-ins_tiny_8xb32-300e_coco", "mask-rcnn_r50_fpn_1x_coco"]
 )
