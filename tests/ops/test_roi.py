@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torchvision
 from mmcv.ops import (
     RoIAlign,
     RoIPool,
@@ -107,13 +108,37 @@ def test_roi_align_without_rois_or_area(mode):
     assert not feats.grad.any()
 
 
-def test_roi_align_in_parts(monkeypatch):
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_roi_align_in_parts(mode, monkeypatch):
     import cvtk.ops.roi
+    import cvtk.ops.roi_average
 
-    feats = features()
-    whole = roi_align(feats, ROIS, (2, 2), 1.0, 2, "max", True)
+    feats = features(requires_grad=True)
+
+    def align():
+        out = roi_align(feats, ROIS, (2, 2), 1.0, 2, mode, True)
+        return out, torch.autograd.grad(out.square().sum(), feats)[0]
+
+    whole = align()
     monkeypatch.setattr(cvtk.ops.roi, "_CHUNK", 1)
-    assert torch.equal(roi_align(feats, ROIS, (2, 2), 1.0, 2, "max", True), whole)
+    monkeypatch.setattr(cvtk.ops.roi_average, "_CHUNK", 1)
+    for part, expected in zip(align(), whole, strict=True):
+        assert torch.allclose(part, expected)
+
+
+def test_roi_align_is_torchvisions_to_rounding():
+    torch.manual_seed(0)
+    feats = torch.randn(2, 8, 40, 50, requires_grad=True)
+    centres = torch.rand(200, 2) * torch.tensor([220.0, 180.0]) - 10
+    half = torch.rand(200, 2) * 60
+    image = torch.arange(200)[:, None] % 2
+    rois = torch.cat([image, centres - half, centres + half], dim=1)
+    ours = roi_align(feats, rois, (7, 7), 0.25, 0, "avg", True)
+    theirs = torchvision.ops.roi_align(feats, rois, 7, 0.25, aligned=True)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    weight = torch.randn_like(ours)
+    grads = [torch.autograd.grad((x * weight).sum(), feats) for x in (ours, theirs)]
+    torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

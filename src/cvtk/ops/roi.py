@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cvtk.ops.precision import compute_dtype
+from cvtk.ops.roi_average import Pooling, average_backward, average_forward
 
 _MAX = 0
 # Samples of maximum pooling held at a time: 64 MiB in float32.
@@ -52,6 +53,10 @@ def roi_align_forward(
     dtype = compute_dtype(input, rois)
     features, boxes = input.to(dtype), rois.to(dtype)
     bins = (aligned_height, aligned_width)
+    if pool_mode != _MAX and input.device.type == "cpu":
+        pooling = Pooling(bins, spatial_scale, sampling_ratio, aligned)
+        output.copy_(average_forward(features, boxes, pooling))
+        return
     if pool_mode != _MAX:
         output.copy_(
             torch.ops.torchvision.roi_align(
@@ -133,10 +138,16 @@ def roi_align_backward(
         _scatter_bilinear(grad_output, rois, argmax_y, argmax_x, grad_input)
         return
     dtype = compute_dtype(grad_output, rois)
+    grad, boxes = grad_output.to(dtype), rois.to(dtype)
+    if grad.device.type == "cpu":
+        bins = (aligned_height, aligned_width)
+        pooling = Pooling(bins, spatial_scale, sampling_ratio, aligned)
+        grad_input.copy_(average_backward(grad, boxes, grad_input.shape, pooling))
+        return
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
-            grad_output.to(dtype),
-            rois.to(dtype),
+            grad,
+            boxes,
             spatial_scale,
             aligned_height,
             aligned_width,
