@@ -59,6 +59,15 @@ def test_a_prediction_of_boxes(spec, tmp_path):
     assert [item["area"] for item in result.to_coco()] == [6, 24], "of the box"
 
 
+def test_of_masks_without_boxes_the_boxes_are_those_of_the_masks(spec, tmp_path):
+    """MMDetection's SOLO says that all boxes are 0."""
+    image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
+    prediction, _ = sample()
+    prediction.pred_instances.bboxes[:] = 0
+    result = to_result(prediction, image, spec, [0.0, 0.0])
+    np.testing.assert_array_equal(result.bboxes, [[2, 1, 3, 2], [0, 0, 0, 0]])
+
+
 def test_weak_objects_are_left_out(spec, tmp_path):
     image = ImageSource(tmp_path / "a.jpg", "a.jpg", 1)
     assert len(to_result(sample()[0], image, spec, [0.5, 0.5])) == 2

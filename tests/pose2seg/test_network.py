@@ -19,6 +19,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from cvtk.engine import lean_masks
+from cvtk.io import encode_mask
 from cvtk.pose2seg.poses import fit_poses
 from cvtk.pose2seg.sampling import into_square, out_of_square, part_of_image
 from cvtk.zoo.index import OWN
@@ -102,7 +104,7 @@ def test_poses_of_crowds_and_of_objects_that_do_not_count_are_left_out(cfg, kite
     np.testing.assert_allclose(found[1].keypoints[0, 0], [1.5, 1.5, 1] * np.array(head))
 
 
-def test_a_step_of_training_and_masks_in_the_image(cfg):
+def test_a_step_of_training_and_masks_in_the_image(cfg, monkeypatch):
     torch.manual_seed(0)
     network = MODELS.build(cfg["model"])
     batch = network.data_preprocessor(pseudo_collate(samples(cfg, "train")), True)
@@ -133,6 +135,15 @@ def test_a_step_of_training_and_masks_in_the_image(cfg):
     assert box.tolist() == [
         *(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     ]
+
+    monkeypatch.setattr(lean_masks, "MASKS_AT_ONCE", 1)
+    lean_masks.use_lean_masks(network)
+    for sample, dense in zip(
+        network.test_step(pseudo_collate(samples(cfg, "test"))), found, strict=True
+    ):
+        masks = [encode_mask(mask.numpy()) for mask in dense.pred_instances.masks]
+        assert sample.pred_instances.masks == masks
+        assert sample.pred_instances.bboxes.equal(dense.pred_instances.bboxes)
 
     for sample in batch["data_samples"]:
         sample.poses.keypoints[..., 2] = 0

@@ -15,6 +15,7 @@ from cvtk.analysis.matching import Matches, confusion_matrix, match
 from cvtk.analysis.outcomes import Outcome, Outcomes, costs, outcomes
 from cvtk.analysis.thresholds import Thresholds, one_threshold
 from cvtk.data import Dataset
+from cvtk.data.masks import boxes_around
 from cvtk.metrics import (
     Detections,
     GroundTruth,
@@ -122,7 +123,4 @@ def _with_boxes(found: Detections) -> Detections:
     """Detections of masks with the boxes around them, which the comparison of masks does without."""
     if not found.masks:
         return found
-    from pycocotools import mask as api
-
-    boxes = np.array([api.toBbox(mask) for mask in found.masks], dtype=np.float64)
-    return replace(found, bbox=boxes)
+    return replace(found, bbox=boxes_around(found.masks))

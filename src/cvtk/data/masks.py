@@ -6,6 +6,7 @@ that goes to its C code is checked first: it believes what it is told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from cvtk.data.types import RLE, Polygons
 from cvtk.errors import DataError
-from cvtk.io import encode_mask
+from cvtk.io import CocoRLE, encode_mask
 
 Bitmap: TypeAlias = NDArray[np.uint8]
 
@@ -207,6 +208,14 @@ def area_and_bbox(
 
     rle = to_rle(segmentation, width, height)
     return float(api.area(rle)), [float(v) for v in api.toBbox(rle)]
+
+
+def boxes_around(masks: Sequence[CocoRLE]) -> NDArray[np.float64]:
+    """(N, 4) the boxes x, y, width, height around masks, as pycocotools has them: zeros for an empty one."""
+    from pycocotools import mask as api
+
+    boxes = [api.toBbox(mask) for mask in masks]
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 def iou(a: Polygons | RLE, b: Polygons | RLE, width: int, height: int) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvtk.analysis.thresholds import DEFAULT_SCORE, Thresholds
+from cvtk.data.masks import boxes_around
 from cvtk.data.reading import USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.data.videos import Video
@@ -239,12 +240,15 @@ def to_result(
     found = found[found.scores >= least[found.labels.long()]]
     height, width = sample.ori_shape
     corners = found.bboxes.numpy().astype(np.float64).reshape(-1, 4)
+    bboxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
     masks = None
     if "masks" in found:
         masks = [
             mask if isinstance(mask, dict) else encode_mask(mask.numpy())
             for mask in found.masks
         ]
+    if masks and not corners.any():  # SOLO finds masks alone
+        bboxes = boxes_around(masks)
     return Result(
         path=image.path,
         name=image.name,
@@ -256,7 +260,7 @@ def to_result(
         category_ids=tuple(spec.category_ids),
         labels=found.labels.numpy(),
         scores=found.scores.numpy(),
-        bboxes=np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]),
+        bboxes=bboxes,
         masks=masks,
     )
 
