@@ -188,7 +188,13 @@ def with_random_weights(name: str, task: str, folder: Path) -> ModelSpec:
     from cvtk.engine.training_data import prepare_data
     from cvtk.options import TrainOptions
 
-    files = make_demo(folder / "data", images=(2, 1, 1), size=(SIZE, SIZE * 3 // 4))
+    with_poses = name.startswith("pose2seg")
+    files = make_demo(
+        folder / "data",
+        images=(2, 1, 1),
+        size=(SIZE, SIZE * 3 // 4),
+        poses=with_poses,
+    )
     spec = make_spec(name, files.label, task, False)
     weights = folder / "a.pth"
     options = TrainOptions(

@@ -33,6 +33,14 @@ def test_images_are_resized_as_opencv_does(image, size):
     assert (difference > 0).mean() < 0.005
 
 
+def test_some_are_resized_as_mmcv_does_by_pillow(image):
+    mmcv = pytest.importorskip("mmcv", reason="needs mmcv")
+    picture, _ = fit(image, ImageForm((40, 30), False, resampling="pillow"))
+    np.testing.assert_array_equal(
+        picture, mmcv.imresize(image, (40, 30), backend="pillow")
+    )
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_masks_are_scaled_as_pytorch_does(size):
     torch = pytest.importorskip("torch", reason="needs PyTorch")

@@ -71,6 +71,20 @@ def test_what_is_no_model(name):
     assert "neither weights nor an exported model" in done.output
 
 
+def test_a_model_that_needs_more_than_an_image(tmp_path):
+    pytest.importorskip("mmdet", reason="needs MMDetection")
+    (tmp_path / "dancers.pth").touch()
+    (tmp_path / "dancers.py").write_text(
+        "model = dict(type='Pose2Seg')\n"
+        "test_dataloader = dict(dataset=dict(metainfo=dict(classes=['dancer']), pipeline=[]))\n"
+        "test_evaluator = dict(metric=['segm'])\n"
+    )
+    done = run(tmp_path / "dancers.pth", "--port", 0)
+    assert done.exit_code == 1
+    assert "dancers.pth finds the masks of poses" in done.output
+    assert len(done.output.splitlines()) == 1
+
+
 def test_a_model_that_is_not_there(model):
     done = run("none.onnx", "--port", 0)
     assert done.exit_code == 1

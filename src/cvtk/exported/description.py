@@ -23,12 +23,15 @@ class ImageForm(msgspec.Struct, frozen=True):
         keep_ratio: Whether it keeps its proportions.
         canvas: Width and height of the picture in whose upper left corner it is put; None: as large as it is.
         fill: Red, green and blue of what is left of the canvas, 0 to 255.
+        resampling: How it is scaled: by linear interpolation as OpenCV does it, from four pixels, or as Pillow does,
+            which takes more where an image becomes smaller.
     """
 
     scale: tuple[int, int]
     keep_ratio: bool
     canvas: tuple[int, int] | None = None
     fill: tuple[int, int, int] = (0, 0, 0)
+    resampling: Literal["opencv", "pillow"] = "opencv"
 
 
 class MaskForm(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Images and masks between their own size and that of a network.
 
 Images are scaled as OpenCV does it, with which MMDetection reads them (to the bit, where they become smaller), masks
-as PyTorch does it. Both take four neighbours for each pixel, however small the result; Pillow's `resize` would take
-more.
+as PyTorch does it. Both take four neighbours for each pixel, however small the result; Pillow's `resize`, which a few
+architectures ask for, takes more.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def fit(
     size = scaled_size((width, height), form)
     columns, rows = form.canvas or size
     picture = np.full((rows, columns, 3), form.fill, dtype=np.uint8)
-    picture[: size[1], : size[0]] = resized(image, size)
+    scaler = resized if form.resampling == "opencv" else resized_by_pillow
+    picture[: size[1], : size[0]] = scaler(image, size)
     return picture, (size[0] / width, size[1] / height)
 
 
@@ -62,6 +63,11 @@ def resized(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     upper = rows[above] * above_weight[:, None, None] >> 16
     lower = rows[below] * below_weight[:, None, None] >> 16
     return (upper + lower + 2 >> 2).astype(np.uint8)
+
+
+def resized_by_pillow(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """An image at another size, as Pillow's `resize` makes it; see `resized`."""
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _neighbours(old: int, new: int) -> tuple[NDArray[np.int32], ...]:

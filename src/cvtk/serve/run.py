@@ -6,8 +6,10 @@ import contextlib
 import socket
 from pathlib import Path
 
+from cvtk.engine.config_files import read_config
+from cvtk.engine.poses import is_given_poses
 from cvtk.engine.predictors import open_predictor
-from cvtk.engine.spec import make_spec
+from cvtk.engine.spec import ModelSpec, make_spec
 from cvtk.errors import ModelError, OptionError
 from cvtk.exported.kinds import SUFFIXES, is_exported
 from cvtk.extras import require
@@ -45,6 +47,7 @@ def serve(options: ServeOptions) -> None:
         )
     with _listen(options.host, options.port) as listening:
         spec = make_spec(weights, None, None, options.trust_weights)
+        _require_images_alone(spec)
         service = Service(open_predictor(spec, options.device), options)
 
         def ready() -> None:
@@ -62,6 +65,21 @@ def serve(options: ServeOptions) -> None:
         ):  # uvicorn has ended by it, and tells
             uvicorn.Server(config).run(sockets=[listening])
         logger.info("Ended.")
+
+
+def _require_images_alone(spec: ModelSpec) -> None:
+    """Refuses a model that needs more than an image.
+
+    Raises:
+        ModelError: It finds the masks of poses.
+    """
+    if spec.is_exported:
+        return
+    if is_given_poses(read_config(spec.config, spec.trust_weights)):
+        raise ModelError(
+            f"{spec.name} finds the masks of poses that come with an image, which a service does not take.",
+            "Use the script's inference with a COCO file of keypoints as --data: see docs/pose2seg.md.",
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

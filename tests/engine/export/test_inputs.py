@@ -25,6 +25,10 @@ PIPELINES = {
         [SQUARE, {"type": "Pad", "pad_to_square": True, "pad_val": 114}],
         ImageForm((640, 640), True, canvas=(640, 640), fill=(114, 114, 114)),
     ),
+    "CondInst": (
+        [{"type": "Resize", "scale": (9, 7), "keep_ratio": True, "backend": "pillow"}],
+        ImageForm((9, 7), keep_ratio=True, resampling="pillow"),
+    ),
     "YOLACT": (
         [{"type": "mmdet.Resize", "scale": (550, 550), "keep_ratio": False}],
         ImageForm((550, 550), keep_ratio=False),
@@ -42,6 +46,8 @@ def test_the_picture_that_a_network_takes(steps, expected):
     [
         ([SQUARE, {"type": "TestTimeAug"}], "go through TestTimeAug"),
         ([], "not scaled"),
+        ([SQUARE | {"backend": "tifffile"}], r"scaled by tifffile \(bilinear\)"),
+        ([SQUARE | {"interpolation": "nearest"}], r"scaled by cv2 \(nearest\)"),
         ([SQUARE, {"type": "Pad", "size_divisor": 32}], "padded in a way"),
     ],
     ids=str,

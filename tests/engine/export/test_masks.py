@@ -12,8 +12,11 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead, GridHead
 from mmdet.models.seg_heads.panoptic_fusion_heads import MaskFormerFusionHead
 from torch import nn
 
+from cvtk.engine.export.export import write
 from cvtk.engine.export.masks import take_masks
+from cvtk.engine.spec import ModelSpec
 from cvtk.errors import ModelError
+from cvtk.exported.options import ExportOptions
 
 
 def network(kind):
@@ -39,3 +42,10 @@ def test_a_sentence_says_why_not(kind, reason):
 
 def test_masks_of_boxes_are_taken():
     assert take_masks(network(FCNMaskHead), []).covers == "box"
+
+
+def test_a_model_that_is_given_poses(tmp_path):
+    (tmp_path / "dancers.py").write_text("model = dict(type='Pose2Seg')\n")
+    spec = ModelSpec("dancers", tmp_path / "dancers.py", "segm", ["dancer"], [1])
+    with pytest.raises(ModelError, match=r"Pose2Seg cannot be exported: it finds"):
+        write(spec, ExportOptions(), tmp_path / "dancers.onnx")

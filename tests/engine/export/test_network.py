@@ -10,13 +10,11 @@ pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-from mmcv.ops import CARAFEPack, DeformConv2dPack, ModulatedDeformConv2dPack
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
 from cvtk.engine.export.network import ExportedNetwork
-from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm
 
 
@@ -43,19 +41,3 @@ def test_a_network_without_a_threshold_heeds_the_score(score, labels):
     boxes, scores, found = network(image, torch.tensor(float(score)))
     assert found.tolist() == labels
     assert len(boxes) == len(scores) == len(labels)
-
-
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (DeformConv2dPack(2, 2, 3), "It has deformable convolutions"),
-        (ModulatedDeformConv2dPack(2, 2, 3), "It has deformable convolutions"),
-        (CARAFEPack(2, 2), "It enlarges features by CARAFE"),
-    ],
-    ids=["DCN", "DCNv2", "CARAFE"],
-)
-def test_a_sentence_says_which_layer_cannot_be_exported(layer, reason):
-    network = Detector()
-    network.layer = layer
-    with pytest.raises(ModelError, match=reason):
-        ExportedNetwork(network, ImageForm((4, 4), False), with_masks=False)

@@ -141,6 +141,74 @@ def test_masks_in_their_boxes():
     assert torch.equal(ours.crop_to_boxes(head, *arguments)[0], expected)
 
 
+def test_the_boxes_of_the_next_stage():
+    """As Sparse R-CNN asks for them: of one image, with no true box among them."""
+    from mmdet.models.roi_heads.bbox_heads import DIIHead
+    from mmengine.structures import InstanceData
+
+    count = 6
+    head = DIIHead(num_classes=3, in_channels=8, feedforward_channels=8)
+    rois = torch.cat([torch.zeros(count, 1), boxes(count)], 1)
+    arguments = (
+        [InstanceData(pos_is_gt=torch.zeros(count))],
+        {
+            "rois": rois,
+            "bbox_targets": (torch.zeros(count, dtype=torch.long), None),
+            "bbox_pred": torch.randn(count, 4),
+            "cls_score": torch.randn(count, 3),
+        },
+        [{"img_shape": (60, 80)}],
+    )
+    [expected] = head.refine_bboxes(*arguments)
+    [found] = ours.refine_bboxes(head, *arguments)
+    torch.testing.assert_close(found.bboxes, expected.bboxes)
+
+
+def test_the_boxes_that_are_learned():
+    from mmdet.models.dense_heads import EmbeddingRPNHead
+    from mmdet.structures import DetDataSample
+
+    head = EmbeddingRPNHead(num_proposals=3, proposal_feature_channel=8)
+    torch.nn.init.uniform_(head.init_proposal_bboxes.weight)
+    arguments = (
+        [torch.rand(1, 8, 4, 4)],
+        [DetDataSample(metainfo={"img_shape": (60, 80)})],
+    )
+    [expected] = head._decode_init_proposals(*arguments)
+    [found] = ours.decode_init_proposals(head, *arguments)
+    for name in ("bboxes", "imgs_whwh", "features"):
+        torch.testing.assert_close(found[name], expected[name])
+
+
+def test_boxes_that_vote():
+    from mmdet.models.dense_heads import PAAHead
+
+    head = SimpleNamespace(cls_out_channels=3)
+    every, scores = boxes(40), torch.rand(40, 3)
+    best, labels = scores[:12].max(1)
+    found_before = torch.cat([every[:12], best[:, None]], 1)
+    arguments = found_before, labels, every, scores, 0.2
+    voted, voted_labels = ours.score_voting(head, *arguments)
+    expected, expected_labels = PAAHead.score_voting(head, *arguments)
+    order = labels.argsort(stable=True)  # the original gives them class by class
+    torch.testing.assert_close(voted[order], expected)
+    assert torch.equal(voted_labels[order], expected_labels)
+    assert (
+        len(ours.score_voting(head, found_before[:0], labels[:0], *arguments[2:])[0])
+        == 0
+    )
+
+
+def test_attention_of_a_sequence_to_itself():
+    layer = torch.nn.MultiheadAttention(8, 2).eval()
+    sequence = torch.rand(5, 1, 8)
+    with torch.no_grad():
+        expected, _ = layer(sequence, sequence, sequence, need_weights=False)
+        with ours.stand_ins():
+            found, _ = layer(sequence, sequence, sequence, need_weights=False)
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_threshold_survives_a_copy_of_its_configuration():
     scores, threshold = torch.tensor([0.2, 0.5, 0.7]), torch.tensor(0.5)
     settings = copy.deepcopy({"score_thr": ours.Threshold(threshold)})

@@ -10,11 +10,13 @@ from cvtk import __version__
 from cvtk.analysis.thresholds import DEFAULT_SCORE
 from cvtk.data.reading import Reading
 from cvtk.data.sources import list_images
+from cvtk.engine.config_files import read_config
 from cvtk.engine.export.example import write_example
 from cvtk.engine.export.inputs import image_form
 from cvtk.engine.export.int8 import to_int8
 from cvtk.engine.export.trial import require_same_results
 from cvtk.engine.export.writers import NEEDS, WRITERS, Traced
+from cvtk.engine.poses import is_given_poses
 from cvtk.engine.predict import load_network
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec
@@ -84,6 +86,9 @@ def write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
     Raises:
         ModelError: Its architecture cannot be exported.
     """
+    if is_given_poses(read_config(spec.config, spec.trust_weights)):
+        reason = "it finds the masks of poses that come with an image, which an exported model does not take."
+        raise _not_exportable("Pose2Seg", reason)
     network = load_network(spec, "cpu", lean_masks=False)
     architecture = _architecture(network)
     try:

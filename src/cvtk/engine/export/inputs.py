@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm
 
+# By the name of the library, as a step has it.
+_RESAMPLING: dict[str, Literal["opencv", "pillow"]] = {
+    "cv2": "opencv",
+    "pillow": "pillow",
+}
 # Steps that change nothing of the picture.
 _IDLE = ("LoadImageFromFile", "LoadAnnotations", "PackDetInputs")
 
@@ -24,11 +31,13 @@ def image_form(pipeline: list[dict[str, Any]]) -> ImageForm:
     for step in pipeline:
         kind = str(step["type"]).rsplit(".", 1)[-1]
         if kind in ("Resize", "FixScaleResize") and form is None and "scale" in step:
-            width, height = _pair(step["scale"])
-            form = ImageForm((width, height), bool(step.get("keep_ratio", False)))
-        elif kind == "Pad" and form is not None:
+            keep_ratio = bool(step.get("keep_ratio", False))
             form = ImageForm(
-                form.scale, form.keep_ratio, _canvas(step, form), _fill(step)
+                _pair(step["scale"]), keep_ratio, resampling=_resampling(step)
+            )
+        elif kind == "Pad" and form is not None:
+            form = msgspec.structs.replace(
+                form, canvas=_canvas(step, form), fill=_fill(step)
             )
         elif kind not in _IDLE:
             raise ModelError(
@@ -44,6 +53,15 @@ def image_form(pipeline: list[dict[str, Any]]) -> ImageForm:
 def _pair(value: Any) -> tuple[int, int]:
     width, height = (value, value) if isinstance(value, int) else value
     return int(width), int(height)
+
+
+def _resampling(step: dict[str, Any]) -> Literal["opencv", "pillow"]:
+    by, kind = step.get("backend", "cv2"), step.get("interpolation", "bilinear")
+    if kind != "bilinear" or by not in _RESAMPLING:
+        raise ModelError(
+            f"Test images are scaled by {by} ({kind}) here, which an exported model does not do."
+        )
+    return _RESAMPLING[by]
 
 
 def _canvas(step: dict[str, Any], form: ImageForm) -> tuple[int, int]:

@@ -10,17 +10,8 @@ from torch import Tensor, nn
 
 from cvtk.engine.export.masks import take_masks
 from cvtk.engine.export.stand_ins import WITHOUT_EMPTY, Shape, Threshold
-from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm, MaskForm
 from cvtk.recipe.nodes import each_dict
-
-_DEFORMABLE = "It has deformable convolutions, which cvtk computes in a way that no file can hold."
-# Layers, by their class, that cannot be exported, and why.
-_NOT_EXPORTED = {
-    "DeformConv2d": _DEFORMABLE,
-    "ModulatedDeformConv2d": _DEFORMABLE,
-    "CARAFEPack": "It enlarges features by CARAFE, which cvtk computes in a way that no file can hold.",
-}
 
 
 class ExportedNetwork(nn.Module):  # type: ignore[misc]
@@ -37,12 +28,11 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         lowest_score: Of the objects that it gives by its own configuration.
 
     Raises:
-        ModelError: Its masks cannot be taken, or it has a layer that cannot be exported.
+        ModelError: Its masks cannot be taken.
     """
 
     def __init__(self, network: Any, image: ImageForm, with_masks: bool) -> None:
         super().__init__()
-        _require_exportable(network)
         self.network = network
         self.image = image
         self.taken: list[Tensor] = []
@@ -118,13 +108,6 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         if self.image.canvas or not self.image.keep_ratio:
             return Shape((int(height), int(width)))
         return Shape((height, width))
-
-
-def _require_exportable(network: Any) -> None:
-    for module in network.modules():
-        for kind in type(module).__mro__:
-            if kind.__name__ in _NOT_EXPORTED:
-                raise ModelError(_NOT_EXPORTED[kind.__name__])
 
 
 def test_settings(network: Any, key: str) -> Iterator[dict[str, Any]]:

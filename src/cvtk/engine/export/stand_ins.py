@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from cvtk.engine.export import operators
 from cvtk.errors import ModelError
 
 # In the settings of `batched_nms`: whether boxes without an area are left out, as by `min_bbox_size=0`.
@@ -160,6 +162,72 @@ def extract_from_levels(
     return torch.cat(found)[torch.cat(places).argsort()]
 
 
+def decode_init_proposals(
+    self: Any, x: Any, batch_data_samples: list[Any]
+) -> list[Any]:
+    """`EmbeddingRPNHead._decode_init_proposals`: the learned boxes and features that Sparse R-CNN starts with.
+
+    The original makes the size of the picture a constant.
+    """
+    from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+    from mmengine.structures import InstanceData
+
+    boxes, features = (
+        self.init_proposal_bboxes.weight,
+        self.init_proposal_features.weight,
+    )
+    [sample] = batch_data_samples
+    height, width = (torch.as_tensor(side).to(boxes) for side in sample.img_shape[:2])
+    size = torch.stack([width, height, width, height])
+    return [
+        InstanceData(
+            bboxes=bbox_cxcywh_to_xyxy(boxes) * size,
+            imgs_whwh=size.repeat(self.num_proposals, 1),
+            features=features.clone(),
+        )
+    ]
+
+
+def refine_bboxes(
+    self: Any,
+    sampling_results: Any,
+    bbox_results: dict[str, Any],
+    batch_img_metas: list[Any],
+) -> list[Any]:
+    """`BBoxHead.refine_bboxes`: the boxes of the next stage; without those of a training, none is left out."""
+    from mmengine.structures import InstanceData
+
+    [about] = batch_img_metas
+    scores, boxes = bbox_results["cls_score"], bbox_results["rois"][:, 1:]
+    labels = scores[:, : self.num_classes].argmax(1)
+    refined = self.regress_by_class(boxes, labels, bbox_results["bbox_pred"], about)
+    return [InstanceData(bboxes=refined)]
+
+
+def score_voting(
+    self: Any,
+    det_bboxes: Tensor,
+    det_labels: Tensor,
+    mlvl_bboxes: Tensor,
+    mlvl_nms_scores: Tensor,
+    score_thr: Any,
+) -> tuple[Tensor, Tensor]:
+    """`PAAHead.score_voting`: each box (K, 5) becomes the mean of those of its class that it overlaps.
+
+    The original goes through them one by one, and gives them class by class.
+    """
+    from mmdet.structures.bbox import bbox_overlaps
+
+    above = mlvl_nms_scores > score_thr
+    places = above.nonzero()
+    boxes, labels = mlvl_bboxes[places[:, 0]], places[:, 1]
+    ious = bbox_overlaps(det_bboxes[:, :4], boxes)
+    votes = (ious > 0.01) & (det_labels[:, None] == labels)
+    weights = votes * torch.exp(-((1 - ious) ** 2) / 0.025) * mlvl_nms_scores[above]
+    voted = (weights @ boxes) / weights.sum(1, keepdim=True)
+    return torch.cat([voted, det_bboxes[:, 4:]], 1), det_labels
+
+
 def masks_of_kernels(
     self: Any, mask_feat: Tensor, kernels: Tensor, priors: Tensor
 ) -> Tensor:
@@ -237,6 +305,16 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     return parts
 
 
+_attention = F.multi_head_attention_forward
+
+
+def multi_head_attention_forward(
+    query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+) -> Any:
+    """`multi_head_attention_forward`, which takes another way where the three are one; that way, ONNX does not have."""
+    return _attention(query, key, value.clone(), *args, **kwargs)
+
+
 @contextlib.contextmanager
 def stand_ins() -> Iterator[None]:
     """Puts the functions of this module in the place of those they stand for, wherever MMDetection imported them."""
@@ -244,15 +322,21 @@ def stand_ins() -> Iterator[None]:
     from mmdet.models import utils
     from mmdet.models.dense_heads import (
         CondInstMaskHead,
+        EmbeddingRPNHead,
+        PAAHead,
         RTMDetInsHead,
         YOLACTProtonet,
     )
+    from mmdet.models.roi_heads.bbox_heads import BBoxHead
     from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
     from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
     from mmdet.structures import bbox
 
     functions: dict[Callable[..., Any], Callable[..., Any]] = {
         mmcv.ops.batched_nms: batched_nms,
+        mmcv.ops.carafe: operators.carafe,
+        mmcv.ops.deform_conv2d: operators.deform_conv2d,
+        mmcv.ops.modulated_deform_conv2d: operators.modulated_deform_conv2d,
         utils.filter_scores_and_topk: filter_scores_and_topk,
         bbox.distance2bbox: distance2bbox,
         delta_xywh_bbox_coder.delta2bbox: delta2bbox,
@@ -260,11 +344,17 @@ def stand_ins() -> Iterator[None]:
         SingleRoIExtractor.forward: extract_from_levels,
         CondInstMaskHead.dynamic_conv_forward: convolve_each,
         YOLACTProtonet.crop_mask_preds: crop_to_boxes,
+        EmbeddingRPNHead._decode_init_proposals: decode_init_proposals,
+        BBoxHead.refine_bboxes: refine_bboxes,
+        PAAHead.score_voting: score_voting,
         Tensor.split: split,
+        F.multi_head_attention_forward: multi_head_attention_forward,
     }
     heads = [RTMDetInsHead, CondInstMaskHead, YOLACTProtonet, SingleRoIExtractor]
-    modules = [m for name, m in sys.modules.items() if name.startswith("mmdet.")]
-    owners = [*modules, *heads, Tensor]
+    heads += [EmbeddingRPNHead, BBoxHead, PAAHead]
+    libraries = "mmdet.", "mmcv.ops"
+    modules = [m for name, m in sys.modules.items() if name.startswith(libraries)]
+    owners = [*modules, *heads, Tensor, F]
     with contextlib.ExitStack() as replaced:
         for owner in owners:
             for name, original in list(vars(owner).items()):

@@ -1,0 +1,123 @@
+"""Operators of mmcv by those that every runtime has: deformable convolutions and CARAFE.
+
+What stands in files is PyTorch's `grid_sample`, which ONNX has since version 16 of its operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pair: TypeAlias = int | tuple[int, int]
+
+
+def deform_conv2d(
+    features: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+    bias: bool = False,
+    im2col_step: int = 32,
+) -> Tensor:
+    """`mmcv.ops.deform_conv2d`, which never has a bias; see `modulated_deform_conv2d`."""
+    geometry = stride, padding, dilation, groups, deform_groups
+    return modulated_deform_conv2d(features, offset, None, weight, None, *geometry)
+
+
+def modulated_deform_conv2d(
+    features: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+) -> Tensor:
+    """`mmcv.ops.modulated_deform_conv2d`: for each cell of the kernel, features from where its offset points.
+
+    Args:
+        features: (N, C, H, W).
+        offset: (N, deform_groups * kh * kw * 2, h, w), y before x, in cells.
+        mask: (N, deform_groups * kh * kw, h, w), what each is multiplied by; None: 1.
+        weight: (C_out, C / groups, kh, kw).
+        bias: (C_out); None: 0.
+        stride: Down and across.
+        padding: Zeros above and below, left and right.
+        dilation: Down and across.
+        groups: Of channels that are convolved separately.
+        deform_groups: Of channels that have offsets of their own.
+
+    Returns:
+        (N, C_out, h, w).
+    """
+    # What does not depend on the image must not be traced.
+    outputs, inputs, down, across = (int(side) for side in weight.shape)
+    channels, parted = inputs * int(groups), int(deform_groups)
+    high, wide = features.shape[-2:]
+    height, width = offset.shape[-2:]
+    cells = down * across
+    parts = features.reshape(-1, channels // parted, high, wide)
+    offsets = offset.reshape(-1, cells, 2, height, width)
+    shares = None if mask is None else mask.reshape(-1, cells, 1, height, width)
+    kernels = weight.reshape(int(groups), -1, inputs, cells)
+    (step_y, step_x), (top, left) = _pair(stride), _pair(padding)
+    rows = torch.arange(height, dtype=offset.dtype)[:, None] * step_y - top
+    columns = torch.arange(width, dtype=offset.dtype) * step_x - left
+    total: Any = 0
+    for cell in range(cells):
+        row, column = divmod(cell, across)
+        y = rows + row * _pair(dilation)[0] + offsets[:, cell, 0]
+        x = columns + column * _pair(dilation)[1] + offsets[:, cell, 1]
+        # -1 and 1 are the outer edges of the features, which are 0 beyond.
+        grid = torch.stack([(2 * x + 1) / wide - 1, (2 * y + 1) / high - 1], -1)
+        values = F.grid_sample(parts, grid, align_corners=False)
+        if shares is not None:
+            values = values * shares[:, cell]
+        values = values.reshape(-1, int(groups), inputs, height * width)
+        total = total + kernels[..., cell] @ values
+    summed: Tensor = total.reshape(-1, outputs, height, width)
+    return summed if bias is None else summed + bias[:, None, None]
+
+
+def carafe(
+    features: Tensor, masks: Tensor, kernel_size: int, group_size: int, scale: int
+) -> Tensor:
+    """`mmcv.ops.carafe`: enlarged features, each a weighted sum of those around the cell that it came from.
+
+    Args:
+        features: (N, C, H, W).
+        masks: (N, group_size * kernel_size ** 2, scale * H, scale * W), the weights.
+        kernel_size: Cells that are summed, down and across.
+        group_size: Groups of channels that have weights of their own.
+        scale: How many times as large the result is.
+
+    Returns:
+        (N, C, scale * H, scale * W).
+    """
+    height, width = masks.shape[-2:]
+    padded = F.pad(features, (kernel_size // 2,) * 4)
+    enlarged = F.interpolate(padded, scale_factor=scale, mode="nearest")
+    channels = features.shape[1] // group_size
+    shares = masks.reshape(-1, group_size, kernel_size**2, height, width)
+    total: Any = 0
+    for cell in range(kernel_size**2):
+        top, left = (scale * side for side in divmod(cell, kernel_size))
+        window = enlarged[:, :, top : top + height, left : left + width]
+        apart = window.reshape(-1, group_size, channels, height, width)
+        total = total + apart * shares[:, :, cell, None]
+    summed: Tensor = total.reshape(-1, features.shape[1], height, width)
+    return summed
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value

@@ -1,0 +1,61 @@
+"""What stands for operators of mmcv in exported files gives what they give."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch")
+pytest.importorskip("mmcv.ops", reason="needs MMCV and its operators")
+
+import mmcv.ops
+import torch
+from torchvision.ops import deform_conv2d
+
+from cvtk.engine.export import operators as ours
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation", "groups", "deform_groups"),
+    [
+        ((3, 3), 1, 1, 1, 1, 1),
+        ((3, 3), 2, 1, 1, 1, 4),
+        ((3, 1), (1, 2), (2, 0), (2, 1), 2, 2),
+        ((1, 1), 1, 0, 1, 8, 8),
+    ],
+    ids=["plain", "strided", "oblong", "of one cell"],
+)
+def test_deformable_convolution(
+    kernel, stride, padding, dilation, groups, deform_groups, modulated
+):
+    features, weight = torch.rand(2, 8, 9, 7), torch.randn(16, 8 // groups, *kernel)
+    geometry = stride, padding, dilation
+    # As large as that of the plain convolution.
+    like = torch.nn.functional.conv2d(features, weight, None, *geometry, groups)
+    (height, width), cells = like.shape[-2:], kernel[0] * kernel[1] * deform_groups
+    # Far enough that some lie outside.
+    offset = torch.randn(2, cells * 2, height, width) * 4
+    mask = torch.rand(2, cells, height, width) if modulated else None
+    bias = torch.randn(16) if modulated else None
+    expected = deform_conv2d(features, offset, weight, bias, *geometry, mask)
+    groups_of_channels = *geometry, groups, deform_groups
+    if modulated:
+        inputs = features, offset, mask, weight, bias
+        found = ours.modulated_deform_conv2d(*inputs, *groups_of_channels)
+    else:
+        found = ours.deform_conv2d(features, offset, weight, *groups_of_channels)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "groups", "scale"), [(5, 1, 2), (3, 2, 3)])
+def test_carafe(kernel, groups, scale):
+    features = torch.rand(2, 6, 4, 5)
+    masks = torch.rand(2, groups * kernel**2, 4 * scale, 5 * scale)
+    arguments = features, masks, kernel, groups, scale
+    expected = mmcv.ops.carafe(*arguments)
+    torch.testing.assert_close(ours.carafe(*arguments), expected, rtol=1e-4, atol=1e-5)
