@@ -134,7 +134,8 @@ def test_a_spot_that_falls_between_the_pixels_of_a_smaller_image_is_left_out(pla
     )
     mask = (small > 0)[0, 0].numpy()
     assert mask.any() == (place % 4 in (1, 2))  # the two that a pixel lies between
-    assert _pack(spot, 0.0, [(12, 12), (3, 3)], (3, 3)) == encode_mask(mask)
+    steps = [((12, 12), (3, 3))]
+    assert _pack(spot, 0.0, steps, (3, 3)) == encode_mask(mask)
 
 
 @pytest.mark.parametrize(

@@ -277,9 +277,7 @@ def _pack(
             # Between values that are not above the limit, there is nothing above it. The next step needs one more
             # on each side, to know where it ends.
             near = np.flatnonzero((high >= first) & (low <= last))
-            if not len(
-                near
-            ):  # made much smaller, an object can fall between the pixels
+            if not len(near):  # made much smaller, it can fall between the pixels
                 return encode_part(values[:0, :0], 0, 0, *image)
             near = np.arange(max(near[0] - 1, 0), min(near[-1] + 2, new[axis]))
             low, high, share = (part[near] for part in (low, high, share))
