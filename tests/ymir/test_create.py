@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import cvtk
 from cvtk.cli import main
 from cvtk.errors import CvtkError, FileError, ModelError
+from cvtk.options import DEFAULT_MODELS
 from cvtk.scripts.stamp import read_stamp
 from cvtk.ymir.create import create_executor
 from cvtk.ymir.settings import FORM, read_settings
@@ -73,6 +74,20 @@ def test_what_the_platform_reads_of_the_image(folder):
     assert yaml.safe_load(training)["export_format"] == "seg-coco:raw"
 
 
+def test_an_executor_for_detection(tmp_path):
+    folder = create_executor(tmp_path / "det", "det")
+    manifest = yaml.safe_load((folder / "img-man" / "manifest.yaml").read_text())
+    assert manifest == {"object_type": 2}
+    training = (folder / "img-man" / "training-template.yaml").read_text()
+    assert yaml.safe_load(training)["export_format"] == "ark:raw"
+    assert yaml.safe_load(training)["model"] == DEFAULT_MODELS["det"]
+    text = (folder / "executor.py").read_text()
+    assert 'task="det"' in text and "ymir.write_detections(task" in text
+    assert "segm" not in text and read_stamp(folder / "executor.py").task == "det"
+    ruff = [sys.executable, "-m", "ruff", "format", "--check", str(folder)]
+    subprocess.run(ruff, check=True, capture_output=True)
+
+
 def test_the_program_is_short_and_stamped_and_uses_every_setting(executor):
     text = executor.read_text()
     assert len(text.splitlines()) <= 80
@@ -108,7 +123,7 @@ def test_the_image_is_built_of_what_is_there(folder):
 
 def test_what_no_executor_can_be_made_for(tmp_path):
     for arguments, kind, said in (
-        (("det",), CvtkError, "Use --task segm"),
+        (("cls",), CvtkError, "no executor for cls"),
         (("segm", "no-such-model"), ModelError, "There is no model"),
         (("segm", "my/model.py"), ModelError, "which the image does not hold"),
     ):

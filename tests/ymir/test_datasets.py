@@ -53,6 +53,53 @@ def test_each_split_has_the_images_of_its_index_and_the_classes_of_the_task(tree
     require_images(dataset)
 
 
+def test_boxes_of_a_detection_are_those_of_the_same_masks(tree, read, messages):
+    tree.write_boxes()
+    assert tree.ark(0).read_text().splitlines()[0] == "0, 8, 8, 31, 31, -1.0, 0.0"
+    masks = read("training")
+    prepare(masks)
+    expected = COCO(str(masks.train))
+    for link in masks.work.iterdir():
+        link.unlink()
+    tree.index("train", [0, 2, 5], boxes=True)
+    tree.index("val", [1, 4], boxes=True)
+    task = read("training")
+    prepare(task)
+    train = COCO(str(task.train))
+    assert train.cats == expected.cats and len(train.imgs) == 3
+    for number in (1, 2):
+        [one], [other] = (c.loadAnns(c.getAnnIds(1, number)) for c in (train, expected))
+        assert one["bbox"] == other["bbox"] and one["area"] == other["area"]
+    dataset = read_coco(task.train)
+    require_trainable(dataset, ["berry", "leaf"], "det", train=True)
+    require_images(dataset)
+    assert "count as empty" not in messages.text
+
+    for link in task.work.iterdir():
+        link.unlink()
+    tree.ark(2).unlink()
+    task = read("training")
+    prepare(task)
+    assert len(COCO(str(task.train)).anns) == 2
+    assert "images without annotations, which count as empty: 1." in messages.text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("0, 1, 2, 3", "line 2 is not a class and four pixels: '0, 1, 2, 3'"),
+        ("berry, 1, 2, 3, 4", "line 2 is not a class and four pixels"),
+        ("2, 1, 2, 3, 4, 1.0, 0.0", "line 2 has the class 2, and there are 2, from 0"),
+    ],
+)
+def test_a_line_that_is_no_box(tree, read, line, said):
+    tree.write_boxes()
+    tree.index("train", [0, 2], boxes=True)
+    tree.ark(2).write_text(f"0, 1, 2, 3, 4\n{line}\n")
+    failure = refused(read("training"))
+    assert failure.code is Code.DATA and f"{tree.ark(2)}: {said}" in str(failure)
+
+
 def test_an_image_is_known_by_the_last_part_of_its_name_too(tree, read):
     def shorten(coco):
         for image in coco["images"]:
@@ -122,7 +169,7 @@ def test_annotations_that_know_none_of_the_images(tree, read):
 def test_an_index_without_annotations(tree, read):
     tree.index("train", [0, 1], annotated=False)
     failure = refused(read("training"))
-    assert failure.code is Code.DATA and "seg-coco:raw" in str(failure)
+    assert failure.code is Code.DATA and "Keep export_format" in str(failure)
 
 
 def test_annotations_that_are_no_coco(tree, read):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -22,8 +23,10 @@ pytest.importorskip("tensorboard", reason="needs tensorboard")
 
 import mmdet
 
+from cvtk.ymir.create import create_executor
 from cvtk.ymir.datasets import prepare
 from cvtk.ymir.run import JOB, command
+from cvtk.ymir.task import read_environment, read_task
 
 TRAINING = {
     "epoch": 2,
@@ -182,12 +185,48 @@ def test_a_training_goes_on_from_weights_of_another(trained, executor, tiny, tmp
 
 
 @pytest.mark.train
+def test_a_detector_learns_and_finds_boxes(tmp_path, monkeypatch):
+    """The functions of the program, called here one after the other: starting it is tested with masks."""
+    folder = create_executor(tmp_path / "det", "det", "rtmdet_tiny")
+    program = runpy.run_path(str(folder / "executor.py"))
+    tree = Tree(tmp_path / "tree")
+    monkeypatch.setenv("DEFAULT_ENV_FILE_PATH", str(tree.inn / "env.yaml"))
+    tree.env["run_training"] = True
+    tree.add_images(4)
+    tree.write_boxes()
+    tree.index("train", range(2), boxes=True)
+    tree.index("val", range(2, 4), boxes=True)
+    tree.config |= {**TRAINING, "epoch": 1, "batch_size": 2}
+    work(tree, program["train"], "training")
+    assert set(tree.result()) == {"model_stages", "best_stage_name", "mAP"}
+
+    tree.index("candidate", [3, 1], annotated=False)
+    best = str(tree.out / "models" / "best" / "model.pth")
+    tree.env |= {"run_training": False, "run_infer": True}
+    tree.config |= {"model_params_path": [best], "score": 0.0, "top_k": 3}
+    work(tree, program["infer"], "infer")
+    found = json.loads((tree.out / "infer-result.json").read_text())["detection"]
+    assert [*found] == [tree.image(number).name for number in (3, 1)]
+    for image in found.values():
+        assert len(image["boxes"]) == 3
+        for item in image["boxes"]:
+            assert item["class_name"] in CLASSES and min(item["box"].values()) >= 0
+
+
+def work(tree, function, job):
+    """Does one job of a tree in this process."""
+    tree.write()
+    task = read_task(read_environment(), job)
+    task.work.mkdir(exist_ok=True)
+    prepare(task)
+    function(task)
+
+
+@pytest.mark.train
 def test_several_processes_train_as_one(executor, tiny, tmp_path, monkeypatch):
     tree = training(tmp_path, tiny, epoch=1, batch_size=2)
     monkeypatch.setenv("DEFAULT_ENV_FILE_PATH", str(tree.inn / "env.yaml"))
     environment = {**tree.write(), JOB: "training", "OMP_NUM_THREADS": "1"}
-    from cvtk.ymir.task import read_environment, read_task
-
     task = read_task(read_environment(), "training")
     task.work.mkdir()
     prepare(task)

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from cvtk.errors import DataError, LossError, ModelError, NetworkError, OptionError
 from cvtk.io import decode_mask, encode_mask
 from cvtk.results import Result
-from cvtk.ymir import write_inference, write_mining
+from cvtk.ymir import write_detections, write_inference, write_mining
 from cvtk.ymir.failures import Code, Failure, code_of
 from cvtk.ymir.monitor import Monitor
 
@@ -92,6 +92,35 @@ def test_predictions_as_the_platform_reads_them(task, tree):
     assert (leaf["id"], berry["id"], berry["image_id"]) == (1, 2, 1)
     assert (leaf["bbox"], leaf["confidence"]) == ([2, 1, 3, 2], 0.9)
     assert decode_mask(leaf["segmentation"]).sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("version", "key"), [("0.0.1", "annotations"), ("1.0.0", "boxes")]
+)
+def test_boxes_as_the_platform_reads_them(task, tree, read, version, key):
+    tree.env["protocol_version"] = version
+    found = result(tree.inn / "x" / "1.jpg", [0.9, 0.4], [0, 1])
+    found.bboxes[1] = [0.4, 1.6, 2.2, 0.1]
+    write_detections(read("infer"), [found, result(tree.inn / "2.jpg", [], [])])
+    assert json.loads((tree.out / "infer-result.json").read_text()) == {
+        "detection": {
+            "1.jpg": {
+                key: [
+                    {
+                        "class_name": "leaf",
+                        "score": 0.9,
+                        "box": {"x": 2, "y": 1, "w": 3, "h": 2},
+                    },
+                    {
+                        "class_name": "berry",
+                        "score": 0.4,
+                        "box": {"x": 0, "y": 2, "w": 3, "h": 1},
+                    },
+                ]
+            },
+            "2.jpg": {key: []},
+        }
+    }
 
 
 def test_a_class_that_the_platform_does_not_know(task, tree):

@@ -54,6 +54,14 @@ def test_the_oldest_that_is_not_the_best_goes(tree, add):
     assert (tree.out / "models" / "epoch_0" / "model.pth").is_file()
 
 
+def test_the_best_detector_is_the_one_with_the_highest_map(tree, add):
+    add("best", mAP=0.5)
+    add("last", mAP=0.25)
+    found = tree.result()
+    assert (found["best_stage_name"], found["mAP"]) == ("best", 0.5)
+    assert "maskAP" not in found
+
+
 def test_before_protocol_1_there_is_one_flat_result(tree, read, add):
     tree.env["protocol_version"] = "0.0.1"
     source = tree.inn / "some.file"
@@ -76,3 +84,5 @@ def test_the_metrics_of_each_epoch_are_those_that_the_training_noted(read):
         {"maskAP": 0.125, "boxAP": 0.25},
         {"maskAP": 0.5, "boxAP": -1.0},
     ]
+    table.write_text("coco/bbox_mAP\tstep\n0.25\t1\n")
+    assert validations(task) == [{"mAP": 0.25}], "of a detector"

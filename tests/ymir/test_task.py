@@ -23,7 +23,7 @@ def test_a_training_as_the_platform_asks_for_it(tree, read):
     )
     settings = task.settings
     assert (settings["epoch"], settings["lr"], settings["amp"]) == (7, 0.001, True)
-    assert settings["model"] == "mask-rcnn_r101_fpn_1x_coco", "the default"
+    assert settings["model"] == "", "the executor has a default of its own"
     assert (settings["batch_size"], settings["image_size"]) == (4, None)
     assert task.environment.output["monitor_file"] == tree.out / "monitor.txt"
     assert task.environment.output["mining_result_file"] == tree.out / "result.tsv"

@@ -101,12 +101,35 @@ class Tree:
             picture.save(path, quality=95)
         self.annotations.write_text(json.dumps(coco))
 
+    def ark(self, number: int) -> Path:
+        return self.inn / "annotations" / f"{self.image(number).stem}.txt"
+
+    def write_boxes(self) -> None:
+        """Writes the boxes of each image as the platform does for detection: class, first and last pixels, and more."""
+        coco = json.loads(self.annotations.read_text())
+        names = {category["id"]: category["name"] for category in coco["categories"]}
+        for number, image in enumerate(coco["images"]):
+            lines = []
+            for item in coco["annotations"]:
+                if item["image_id"] == image["id"]:
+                    x, y, w, h = item["bbox"]
+                    category = CLASSES.index(names[item["category_id"]])
+                    lines.append(
+                        f"{category}, {x}, {y}, {x + w - 1}, {y + h - 1}, -1.0, 0.0\n"
+                    )
+            self.ark(number).write_text("".join(lines))
+
     def index(
-        self, name: str, numbers: range | list[int], annotated: bool = True
+        self,
+        name: str,
+        numbers: range | list[int],
+        annotated: bool = True,
+        boxes: bool = False,
     ) -> None:
         rows = [str(self.image(number)) for number in numbers]
         if annotated:
-            rows = [f"{row}\t{self.annotations}" for row in rows]
+            files = [self.ark(n) if boxes else self.annotations for n in numbers]
+            rows = [f"{row}\t{file}" for row, file in zip(rows, files, strict=True)]
         (self.inn / f"{name}-index.tsv").write_text("".join(f"{row}\n" for row in rows))
 
     def write(self) -> dict[str, str]:

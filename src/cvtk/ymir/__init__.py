@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cvtk.analysis.uncertainty import LOWEST_SCORE, uncertainty
 from cvtk.ymir.follow import follow, follow_results
-from cvtk.ymir.outputs import write_inference, write_mining
+from cvtk.ymir.outputs import write_detections, write_inference, write_mining
 from cvtk.ymir.run import run
 from cvtk.ymir.stages import write_stages
 from cvtk.ymir.task import Task
@@ -19,6 +19,7 @@ __all__ = [
     "follow_results",
     "run",
     "uncertainty",
+    "write_detections",
     "write_inference",
     "write_mining",
     "write_stages",

@@ -14,6 +14,9 @@ from cvtk.options import DEFAULT_MODELS
 from cvtk.scripts.stamp import Stamp
 from cvtk.ymir.settings import FORM, form
 
+# By task, the platform's number for it, and how it writes the annotations to learn from.
+KINDS = {"segm": (4, "seg-coco:raw"), "det": (2, "ark:raw")}
+
 
 def create_executor(
     folder: str | Path, task: str = "segm", model: str = "", *, force: bool = False
@@ -22,7 +25,7 @@ def create_executor(
 
     Args:
         folder: The folder.
-        task: "segm"; others have no place in the platform yet.
+        task: "segm" or "det".
         model: A name of MMDetection, the default of the form; the tutorial's model if empty.
         force: Whether files that lie there may be replaced.
 
@@ -34,12 +37,14 @@ def create_executor(
         ModelError: The installed MMDetection has no such model, or it is for another task.
         CvtkError: There is no executor for such a task.
     """
-    if task != "segm":
-        raise CvtkError("An executor is for instance segmentation.", "Use --task segm.")
+    if task not in KINDS:
+        raise CvtkError(
+            f"There is no executor for {task}.", f"Use one of {', '.join(KINDS)}."
+        )
     if model.endswith(".py"):
         raise ModelError(
             f"{model} is a file, which the image does not hold.",
-            "Name a model of the catalogue: cvtk models --task segm",
+            f"Name a model of the catalogue: cvtk models --task {task}",
         )
     model = model or DEFAULT_MODELS[task]
     if importlib.util.find_spec("mmdet"):
@@ -65,7 +70,11 @@ def _render(folder: Path, task: str, model: str) -> None:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
+    object_type, export_format = KINDS[task]
     values = {
+        "task": task,
+        "object_type": object_type,
+        "export_format": export_format,
         "version": __version__,
         "stamp": Stamp(__version__, task, "ymir", model).line(),
         "model": json.dumps(model),

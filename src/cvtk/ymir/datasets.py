@@ -12,6 +12,7 @@ from cvtk.data.types import Annotation, Category, Dataset, Id, Image
 from cvtk.errors import CvtkError
 from cvtk.io import is_file, read_text
 from cvtk.log import logger
+from cvtk.ymir.ark import read_boxes
 from cvtk.ymir.failures import Code, Failure
 from cvtk.ymir.task import Task
 
@@ -104,11 +105,14 @@ def read_split(
         raise Failure(
             Code.DATA,
             f"{index} names no annotations beside its images.",
-            "Export the data set as seg-coco:raw.",
+            "Keep export_format as this executor's training template has it.",
         )
     split = Dataset(
         categories=[Category(id_, name) for id_, name in enumerate(class_names, 1)]
     )
+    if files[0].endswith(".txt"):
+        _add_boxes(split, rows, index, assets)
+        return split
     waiting = {os.path.normpath(row[0]): row[0] for row in rows}
     for file in files:
         try:
@@ -175,6 +179,33 @@ def _add(
     if other:
         logger.info(
             f"{annotated.file}: objects of classes that are not to be learnt: {other}."
+        )
+
+
+def _add_boxes(
+    split: Dataset, rows: list[list[str]], index: Path, assets: Path
+) -> None:
+    """Adds images with their boxes, of which each image has a file of its own.
+
+    Raises:
+        Failure: A file cannot be used.
+    """
+    missing = 0
+    for image, *files in rows:
+        width, height = image_size(Path(image))
+        number = len(split.images) + 1
+        split.images.append(Image(number, _name_beside(image, assets), width, height))
+        boxes = []
+        if files and is_file(Path(files[0])):
+            boxes = read_boxes(Path(files[0]), len(split.categories))
+        else:
+            missing += 1
+        for category, box in boxes:
+            id_, area = len(split.annotations) + 1, box[2] * box[3]
+            split.annotations.append(Annotation(id_, number, category, box, area, 0))
+    if missing:
+        logger.info(
+            f"{index}: images without annotations, which count as empty: {missing}."
         )
 
 

@@ -67,6 +67,51 @@ def write_inference(task: Task, results: Iterable[Result]) -> None:
         out.write(",\n".join(images) + "\n]}\n")
 
 
+def write_detections(task: Task, results: Iterable[Result]) -> None:
+    """Writes infer-result.json of boxes: the objects of each image under its base name, also where there are none.
+
+    Boxes are whole pixels. Their list is called `boxes` since protocol 1.0.0, and `annotations` before.
+
+    Args:
+        task: The job.
+        results: One per image; a generator is read once.
+
+    Raises:
+        Failure: The model knows a class that the platform does not.
+    """
+    key = "boxes" if task.environment.version >= (1, 0, 0) else "annotations"
+    file = task.environment.output["infer_result_file"]
+    with (
+        atomic_write(file, force=True) as part,
+        part.open("w", encoding="utf-8") as out,
+    ):
+        separator = '{"detection": {\n'
+        for result in results:
+            _require_known(result, task.class_names or list(result.classes))
+            found = zip(result.names, result.bboxes, result.scores, strict=True)
+            boxes = [
+                {"class_name": name, "score": float(score), "box": _whole(box)}
+                for name, box, score in found
+            ]
+            name = json.dumps(Path(result.path).name)
+            out.write(f"{separator}{name}: {json.dumps({key: boxes})}")
+            separator = ",\n"
+        out.write("\n}}\n")
+
+
+def _whole(box: Iterable[float]) -> dict[str, int]:
+    """A box [x, y, width, height] in whole pixels, of one at least."""
+    x, y, width, height = box
+    left, top = round(float(x)), round(float(y))
+    right, bottom = round(float(x + width)), round(float(y + height))
+    return {
+        "x": left,
+        "y": top,
+        "w": max(1, right - left),
+        "h": max(1, bottom - top),
+    }
+
+
 def _require_known(result: Result, names: list[str]) -> None:
     unknown = [name for name in result.classes if name not in names]
     if unknown:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cvtk.declare import Declared, declarations
 from cvtk.errors import OptionError
-from cvtk.options import DEFAULT_MODELS, PredictOptions, TrainOptions
+from cvtk.options import PredictOptions, TrainOptions
 
 # By kind of task, the options that the form has.
 FORM: dict[str, tuple[type[Any], tuple[str, ...]]] = {
@@ -53,7 +53,7 @@ def read_settings(config: dict[str, Any], job: str, file: Path) -> dict[str, Any
         file: Where it was read from, for messages.
 
     Returns:
-        A value for each option of the form; for a training also `model`.
+        A value for each option of the form; for a training also `model`, which may be empty.
 
     Raises:
         OptionError: A value that cannot be used; the message names the key.
@@ -66,7 +66,7 @@ def read_settings(config: dict[str, Any], job: str, file: Path) -> dict[str, Any
         if not is_given and not declared.optional:
             found[declared.name] = declared.default
     if job == "training":
-        found["model"] = str(config.get("model") or DEFAULT_MODELS["segm"])
+        found["model"] = str(config.get("model") or "")
     return found
 
 

@@ -17,8 +17,9 @@ from cvtk.ymir.failures import Code, Failure
 from cvtk.ymir.task import Environment, Task
 
 MOST_STAGES = 11
-# The protocol's names of the metrics that a training of cvtk notes after each epoch.
-METRICS = {"maskAP": "coco/segm_mAP", "boxAP": "coco/bbox_mAP"}
+# The protocol's names of the metrics that a training of cvtk notes after each epoch; the first says which is the best.
+MASK_METRICS = {"maskAP": "coco/segm_mAP", "boxAP": "coco/bbox_mAP"}
+BOX_METRICS = {"mAP": "coco/bbox_mAP"}
 
 
 def write_stages(task: Task) -> None:
@@ -35,7 +36,7 @@ def write_stages(task: Task) -> None:
     if not dist.is_main_process():
         return
     rows = validations(task)
-    last, best = rows[-1], max(rows, key=lambda row: row["maskAP"])
+    last, best = rows[-1], max(rows, key=_quality)
     labels = task.work / "label.txt"
     labels.write_text("\n".join(task.class_names) + "\n", encoding="utf-8")
     config = task.output_weights.with_suffix(".py")
@@ -55,14 +56,14 @@ def write_stage(
 ) -> None:
     """Copies the files of a stage to the folder of models, and adds the stage to result.yaml.
 
-    The best stage is the one with the highest maskAP, of equals the latest. Of more than 11 stages, the oldest
+    The best stage is the one with the highest maskAP (mAP of a detector), of equals the latest. Of more than 11 stages, the oldest
     that is not the best goes.
 
     Args:
         environment: Of the task.
         name: An identifier; other characters become underscores.
         files: By the name that each gets, where it is.
-        metrics: `maskAP`, and others that the platform knows.
+        metrics: `maskAP` or `mAP`, and others that the platform knows.
     """
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
     models = environment.output["models_dir"]
@@ -105,7 +106,7 @@ def _with_stage(
     stages[stage["stage_name"]] = stage
     # Sorting keeps the order of equals, in which the newest comes last.
     by_time = sorted(stages.values(), key=lambda stage: stage["timestamp"])
-    best = sorted(by_time, key=lambda stage: stage["maskAP"])[-1]
+    best = sorted(by_time, key=_quality)[-1]
     if len(stages) > MOST_STAGES:
         others = [s["stage_name"] for s in by_time if s is not best]
         oldest = others[0]
@@ -115,8 +116,17 @@ def _with_stage(
         **result,
         "model_stages": stages,
         "best_stage_name": best["stage_name"],
-        "maskAP": best["maskAP"],
+        _metric(best): _quality(best),
     }
+
+
+def _metric(stage: dict[str, Any]) -> str:
+    """The metric by which the platform compares stages."""
+    return "maskAP" if "maskAP" in stage else "mAP"
+
+
+def _quality(stage: dict[str, Any]) -> float:
+    return float(stage[_metric(stage)])
 
 
 def validations(task: Task) -> list[dict[str, float]]:
@@ -132,7 +142,9 @@ def validations(task: Task) -> list[dict[str, float]]:
         rows = list(csv.DictReader(read_text(table).splitlines(), delimiter="\t"))
     if not rows:
         raise Failure(Code.OTHER, f"The training noted no metrics in {table}.")
-    return [{ours: float(row[own]) for ours, own in METRICS.items()} for row in rows]
+    has_masks = MASK_METRICS["maskAP"] in rows[0]
+    metrics = MASK_METRICS if has_masks else BOX_METRICS
+    return [{ours: float(row[own]) for ours, own in metrics.items()} for row in rows]
 
 
 def _last_weights(task: Task) -> Path:
