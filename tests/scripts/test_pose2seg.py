@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,12 @@ from pycocotools.coco import COCO
 import cvtk
 from cvtk.demo import make_demo
 from cvtk.engine.config_files import read_config
-from cvtk.errors import DataError, OptionError
+from cvtk.engine.inference import predict_to_files
+from cvtk.engine.journal import Journal
+from cvtk.engine.predict import Predictor
+from cvtk.engine.spec import open_weights
+from cvtk.errors import DataError, FileError, OptionError
+from cvtk.options import InferenceOptions
 from cvtk.scripts.create import create_script
 
 MODEL = "pose2seg_r50_fpn"
@@ -134,6 +140,36 @@ def test_the_library_opens_the_weights_of_both_scripts(folder, dancers):
             list(model.predict(dancers.test, device="cpu", **options))
     with pytest.raises(DataError, match=r"test_001\.jpg comes without poses"):
         list(model.predict(dancers.test.parent / "images", device="cpu"))
+
+
+@pytest.mark.train
+def test_a_stopped_inference_does_not_go_on_with_other_poses(
+    folders, dancers, tmp_path, monkeypatch
+):
+    """The file with the poses was changed meanwhile; what else it holds may change."""
+    coco = json.loads(dancers.test.read_text())
+    file = tmp_path / "poses.json"
+    (tmp_path / "images").symlink_to(dancers.test.parent / "images")
+    model = Predictor(open_weights(folders["helper"] / "out/dancers.pth"), "cpu")
+    options = InferenceOptions(data=file, output=tmp_path / "found", draw="no")
+    file.write_text(json.dumps(coco))
+    add = Journal.add
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", lambda *one: [add(*one), 1 / 0])
+        with pytest.raises(ZeroDivisionError):
+            predict_to_files(model, options)
+    options = replace(options, resume=True)
+    before = coco["annotations"][0]["keypoints"][0]
+    coco["annotations"][0]["keypoints"][0] += 1
+    file.write_text(json.dumps(coco))
+    with pytest.raises(
+        FileError, match=r"begun with other poses\. Go on with the same"
+    ):
+        predict_to_files(model, options)
+    coco["annotations"][0]["keypoints"][0] = before
+    coco["info"] = {"description": "something new"}
+    file.write_text(json.dumps(coco))
+    assert len(json.loads(predict_to_files(model, options).read_text())["images"]) == 3
 
 
 @pytest.mark.train

@@ -76,7 +76,7 @@ def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path
             f"Scores to cut at, chosen on {chosen.file}: {chosen.words()}."
             " --score X takes one for all."
         )
-    run = _Run(predictor, options, file.parent)
+    run = _Run(predictor, options, file.parent, predictor.given_with(inputs))
     with closing(run.journal):
         if isinstance(inputs, Video):
             run.predict_video(inputs, video)
@@ -139,7 +139,11 @@ class _Run:
     """
 
     def __init__(
-        self, predictor: AnyPredictor, options: InferenceOptions, folder: Path
+        self,
+        predictor: AnyPredictor,
+        options: InferenceOptions,
+        folder: Path,
+        given: dict[str, Any],
     ) -> None:
         self._predictor = predictor
         self._options = options
@@ -160,6 +164,7 @@ class _Run:
             "tta": options.tta,
             "tile": self._tiling and self._tiling.size,
             "overlap": self._tiling and self._tiling.overlap,
+            **given,
         }
         self.journal = Journal(folder, depends_on)
 

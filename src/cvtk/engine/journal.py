@@ -22,7 +22,7 @@ _ANEW = "Use force=True to start anew."
 class Journal:
     """A file of one line per image, beside the COCO file that it becomes.
 
-    The first line says what the results depend on: the weights, their classes and the options.
+    The first line says what the results depend on: the weights, the options, and the poses where a model is given any.
 
     Args:
         folder: Where the results are.
@@ -96,7 +96,7 @@ class Journal:
             if self._run.get(key) != value:
                 raise FileError(
                     f"{self.path.parent} holds an inference that was begun with other {key}.",
-                    f"Go on with the same weights and options. {_ANEW}",
+                    f"Go on with the same {key}. {_ANEW}",
                 )
         return done
 

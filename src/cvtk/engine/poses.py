@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -88,11 +90,13 @@ class Poses:
         self._lock = threading.Lock()
 
     def require(self, images: Iterable[ImageSource]) -> None:
-        """Checks that images come with poses.
+        """Checks that images come with poses. Files are read anew: they may have changed since the last prediction.
 
         Raises:
             DataError: They do not, or with those of other keypoints.
         """
+        with self._lock:
+            self._read.clear()
         for image in images:
             self.of(image)
 
@@ -107,6 +111,11 @@ class Poses:
             if image.listed_in not in self._read:
                 self._read[image.listed_in] = self._read_file(image.listed_in)
             return self._read[image.listed_in].get(image.id, [])
+
+    def fingerprint(self, images: Iterable[ImageSource]) -> str:
+        """A hash of the poses of images. Raises as `require` does."""
+        poses = json.dumps([self.of(image) for image in images])
+        return hashlib.blake2b(poses.encode(), digest_size=16).hexdigest()
 
     def _read_file(self, file: Path) -> dict[Id, list[Instance]]:
         from cvtk.pose2seg import PoseError, read_poses

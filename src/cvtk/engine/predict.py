@@ -114,6 +114,12 @@ class Predictor(AnyPredictor):
                 inputs = [ImageSource(inputs.path, inputs.path.name, 0)]
             self.poses.require(inputs)
 
+    def given_with(self, inputs: Sequence[ImageSource] | Video) -> dict[str, Any]:
+        """The poses of the images, for a network that is given them. See `AnyPredictor.given_with`."""
+        if self.poses is None or isinstance(inputs, Video):
+            return {}
+        return {"poses": self.poses.fingerprint(inputs)}
+
     def _require_no_poses(self, option: str) -> None:
         if self.poses is not None:
             raise OptionError(

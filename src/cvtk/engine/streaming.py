@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cvtk.analysis.thresholds import Thresholds
 from cvtk.data.images import in_parallel
@@ -84,6 +84,10 @@ class AnyPredictor(ABC):
         Raises:
             DataError: They do.
         """
+
+    def given_with(self, inputs: Sequence[ImageSource] | Video) -> dict[str, Any]:
+        """What the results depend on besides images, weights and options: by its name, as JSON can hold it."""
+        return {}
 
     @property
     def is_augmented(self) -> bool:
