@@ -165,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a quick look")
     small = parser.parse_args().small
-    show_errors([10, 40] if small else [5, 10, 20, 40, 80, 160])
+    show_errors([10, 40] if small else [5, 10, 20, 40, 80, 100])
     show_times(*(1000, 50) if small else (8000, 2000))
 
 

@@ -400,6 +400,15 @@ def test_the_file_holds_the_numbers_of_the_table(result, tmp_path):
     pd.testing.assert_frame_equal(back, found.objects, check_dtype=False, rtol=1e-6)
 
 
+def test_decimals_with_a_comma(result, tmp_path):
+    found = cvtk.measure_objects(result, mm_per_pixel=0.3)
+    objects, summary = found.save(tmp_path, decimal_comma=True)
+    assert objects.read_text(encoding="utf-8").startswith("image;object;class;score;")
+    for file, table in ((objects, found.objects), (summary, found.summary)):
+        back = pd.read_csv(file, sep=";", decimal=",")
+        pd.testing.assert_frame_equal(back, table, check_dtype=False, rtol=1e-6)
+
+
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R")
 def test_r_reads_the_columns_as_what_they_are(result, tmp_path):
     objects, _ = cvtk.measure_objects(result, mm_per_pixel=0.5).save(tmp_path)

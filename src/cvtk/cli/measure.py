@@ -59,6 +59,12 @@ Examples:
     type=float,
     help="Their largest diameter in millimetres.",
 )
+@click.option(
+    "--decimal_comma",
+    "--decimal-comma",
+    is_flag=True,
+    help="Write decimals with a comma, and semicolons between columns, as spreadsheets in many languages expect.",
+)
 @force_option
 def command(
     file: Path,
@@ -69,6 +75,7 @@ def command(
     mm_per_pixel: str | None,
     scale_class: str | None,
     scale_length: float | None,
+    decimal_comma: bool,
     force: bool,
 ) -> None:
     """Measure the objects of a COCO file, predicted or annotated, to two tables.
@@ -92,5 +99,5 @@ def command(
         scale_length=scale_length,
         progress=progress_bar("Images"),
     )
-    objects, summary = found.save(output, force=force)
+    objects, summary = found.save(output, decimal_comma=decimal_comma, force=force)
     echo(f"{counted(len(found.objects), 'object')}: {objects}, {summary}")

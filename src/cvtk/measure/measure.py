@@ -49,7 +49,9 @@ class Measurements:
     objects: pd.DataFrame
     summary: pd.DataFrame
 
-    def save(self, folder: str | Path, *, force: bool = False) -> tuple[Path, Path]:
+    def save(
+        self, folder: str | Path, *, decimal_comma: bool = False, force: bool = False
+    ) -> tuple[Path, Path]:
         """Writes `objects.csv` and `summary.csv`: UTF-8, commas, decimal points, a header.
 
         A name that begins with = + - @ or a tab, which a spreadsheet would take for a formula, gets an apostrophe
@@ -57,6 +59,8 @@ class Measurements:
 
         Args:
             folder: Is made if it is not there.
+            decimal_comma: Whether decimals have a comma and columns are separated by semicolons, as spreadsheets in
+                many languages and `read.csv2` of R expect.
             force: Whether files of these names may be replaced.
 
         Returns:
@@ -70,7 +74,8 @@ class Measurements:
             require_free(file, force=force)
         for file, table in zip(files, (self.objects, self.summary), strict=True):
             with atomic_write(file, force=force) as part:
-                part.write_text(as_csv(table), encoding="utf-8", newline="")
+                text = as_csv(table, decimal_comma)
+                part.write_text(text, encoding="utf-8", newline="")
         return files
 
     def _repr_html_(self) -> str:
@@ -232,10 +237,14 @@ def _tell_without_scale(names: list[str], images: int) -> None:
     )
 
 
-def as_csv(table: pd.DataFrame) -> str:
+def as_csv(table: pd.DataFrame, decimal_comma: bool = False) -> str:
     """A table as `Measurements.save` writes it."""
     text: str = _for_spreadsheets(table).to_csv(
-        index=False, float_format="%.8g", lineterminator="\n"
+        index=False,
+        sep=";" if decimal_comma else ",",
+        decimal="," if decimal_comma else ".",
+        float_format="%.8g",
+        lineterminator="\n",
     )
     return text
 
