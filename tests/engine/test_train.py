@@ -8,8 +8,11 @@ import shutil
 import sys
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+from PIL import Image
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
@@ -76,11 +79,23 @@ def test_the_configuration_alone(demo, tmp_path, capsys):
     assert not output.exists()
 
 
+def as_microscopes_write_it(photo, file):
+    """A TIFF whose first page is a small preview, and whose second has the channels of a photograph in another order."""
+    pixels = np.asarray(Image.open(photo))
+    planes = {"photometric": "minisblack", "planarconfig": "separate"}
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(pixels[::8, ::8, 0])
+        tiff.write(pixels.transpose(2, 0, 1)[::-1], **planes)
+
+
 @pytest.mark.train
 def test_the_default_model_trains_a_step(demo, tmp_path, capsys):
     coco = json.loads(demo.train.read_text())
     images = [coco["images"][0], coco["images"][-1]]  # the last has no objects
-    shutil.copytree(demo.train.parent / "images", tmp_path / "images")
+    photos = [demo.train.parent / image["file_name"] for image in images]
+    for image, photo in zip(images, photos, strict=True):
+        image["file_name"] = f"{photo.stem}.tif"
+        as_microscopes_write_it(photo, tmp_path / image["file_name"])
     kept = [a for a in coco["annotations"] if a["image_id"] == images[0]["id"]]
     few = {**coco, "images": images, "annotations": kept}
     (tmp_path / "few.json").write_text(json.dumps(few))
@@ -96,6 +111,8 @@ def test_the_default_model_trains_a_step(demo, tmp_path, capsys):
         image_size=64,
         weights="none",
         set=FEW_REGIONS,
+        page=2,
+        channels="3,2,1",
         device="cpu",
     )
     assert stats is None, "without a test set"
@@ -106,6 +123,12 @@ def test_the_default_model_trains_a_step(demo, tmp_path, capsys):
     assert [c for c in losses if "loss" in c or c == "acc"] == expected.split()
     assert all(math.isfinite(v) and v > 0 for v in losses["loss"])
     assert losses["loss_mask"][0] > 0, "its masks, some of them RLE, are learned from"
+    # What it has learned to read, it reads: the second page, and its channels in this order.
+    model = create_model(output)
+    tiff_file = tmp_path / images[0]["file_name"]
+    tiff, photo = model.predict([tiff_file, photos[0]], score=0.0)
+    assert len(tiff) > 0
+    np.testing.assert_array_equal(tiff.scores, photo.scores)
 
 
 def interrupt(*_, **__):

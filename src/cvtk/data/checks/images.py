@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cvtk.data.checks.chunk import FIX
@@ -194,9 +195,11 @@ def _look_at(
 ) -> ImageFacts | CvtkError:
     try:
         facts = probe(resolve(dataset.folder, image.file_name), look=True)
+        if not facts.error and (facts.deep or reading.page > 1 or reading.channels):
+            # Whether it has that page and channels; pages may be of different sizes.
+            height, width = read_image(facts.path, reading).shape[:2]
+            facts = replace(facts, height=height, width=width)
         problem = image_problem(image, facts)
-        if not problem and (facts.deep or reading.page > 1 or reading.channels):
-            read_image(facts.path, reading)  # whether it has that page and channels
     except CvtkError as error:
         return error
     if not problem:
