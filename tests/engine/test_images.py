@@ -77,6 +77,25 @@ def test_it_builds_in_a_pipeline(upright, tmp_path):
     assert image.dtype == np.float32 and image.shape == (32, 48, 3)
 
 
+def test_what_was_decoded_is_kept_up_to_a_limit(upright, tmp_path):
+    first, second = (str(tmp_path / f"{name}.jpg") for name in "ab")
+    for path in (first, second):
+        upright.save(path)
+    size = 32 * 48 * 3
+    read = ReadImage(keep=size + 1).transform
+    images = [read({"img_path": path})["img"] for path in (first, second)]
+    images[0][:] = 0  # as a later step may
+    for path in tmp_path.glob("*.jpg"):
+        path.unlink()
+    again = read({"img_path": first})
+    assert np.array_equal(again["img"], images[1])  # the same picture
+    assert again["img_shape"] == again["ori_shape"] == (32, 48)
+    again["img"][:] = 0
+    assert np.array_equal(read({"img_path": first})["img"], images[1])
+    with pytest.raises(FileNotFoundError):  # there was no room for a second one
+        read({"img_path": second})
+
+
 @pytest.mark.parametrize("intensity", ["depth", "range", "percentiles"])
 @pytest.mark.parametrize("kind", ["png", "tif", "float tif"])
 def test_more_than_8_bits_are_scaled_by_the_rule(kind, intensity, tmp_path):

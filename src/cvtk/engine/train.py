@@ -223,7 +223,7 @@ def build_runner(cfg: Any, device: str) -> Any:
     from mmengine.utils import import_modules_from_strings
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
-    from cvtk.engine.images import read_as_displayed
+    from cvtk.engine.images import KEPT, read_as_displayed
     from cvtk.engine.runner import TrainingRunner
 
     # MMEngine's is one for all; a second training would write to the first's log.
@@ -231,8 +231,8 @@ def build_runner(cfg: Any, device: str) -> Any:
     run_cfg = copy.deepcopy(cfg)
     if cfg.get("custom_imports"):  # in a process that has not fitted the configuration
         import_modules_from_strings(**cfg.custom_imports)
-    hooks = own_hooks(run_cfg, device)
-    read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg))
+    hooks = own_hooks(run_cfg)
+    read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg), keep=KEPT)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
     runner = TrainingRunner.from_cfg(run_cfg)
@@ -244,15 +244,14 @@ def build_runner(cfg: Any, device: str) -> Any:
     return runner
 
 
-def own_hooks(cfg: Any, device: str) -> list[Any]:
+def own_hooks(cfg: Any) -> list[Any]:
     """The hooks that cvtk adds to those of the configuration; takes from it the one that it replaces."""
     from cvtk.engine import hooks
 
     found = [hooks.GuardHook(), hooks.ProgressHook(), hooks.ClassMetricsHook()]
     best = cfg.default_hooks.checkpoint.save_best
     found.append(hooks.StatsHook(list(cfg.test_evaluator.metric), best))
-    if device == "cpu":
-        found.append(hooks.CPUSpeedHook())
+    found.append(hooks.CPUSpeedHook())
     if cfg.resume:
         found += [hooks.ResumeHook(), hooks.ValidateFirstHook()]
     for hook in list(cfg.get("custom_hooks") or []):

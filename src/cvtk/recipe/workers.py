@@ -1,4 +1,4 @@
-"""Worker processes of data loaders that end with the process they work for."""
+"""Worker processes of data loaders: they give way to the process they work for, and end with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from typing import Any
+
+PATIENCE = 10  # steps of `nice` by which workers give way
 
 
 def tie_workers(loader: Any) -> None:
@@ -19,13 +21,19 @@ def tie_workers(loader: Any) -> None:
 
 
 def start_worker(start: Any, parent: int, worker_id: int) -> None:
-    """Prepares a worker process, which from then on looks for its parent each second."""
+    """Prepares a worker process, which from then on looks for its parent each second.
+
+    It gives way to the threads that compute: each of their steps waits for the last of them, so that one that has to
+    share its core with a worker keeps all others waiting. Workers come in turn while these wait for images.
+    """
 
     def end_with_parent() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
 
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(PATIENCE)
     threading.Thread(target=end_with_parent, daemon=True).start()
     if start is not None:
         start(worker_id)
