@@ -39,12 +39,6 @@ FILES = {
     "torchscript": "fruit.torchscript",
 }
 every_kind = pytest.mark.parametrize("kind", FILES)
-# A kind, and what must not be needed to run it.
-without_torch = pytest.mark.parametrize(
-    ("kind", "without"),
-    [("onnx", ["onnx", "openvino"]), ("openvino", ["onnx", "onnxruntime"])],
-)
-
 # Put before a program, this makes importing these fail.
 WITHOUT = """
 import sys
@@ -53,7 +47,6 @@ for name in {names}:
 """
 MMDETECTION = ("mmcv", "mmdet", "mmengine")
 PYTORCH = ("torch", "torchvision")
-ANALYSIS = ("matplotlib", "pandas", "scipy", "skimage")
 
 
 # Lowest score of the objects of a network that has learned for seconds.
@@ -276,10 +269,12 @@ def run(code, *args, without=(), blocked=(*MMDETECTION, *PYTORCH)):
     )
 
 
-@without_torch
-def test_a_script_uses_it_without_mmdetection(exported, demo, tmp_path, kind, without):
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_a_script_uses_it_without_mmdetection(
+    exported, demo, tmp_path, kind, modules_beside
+):
     """`inference` and `evaluate` of a helper script, in a process that can import what `cvtk[onnx]` brings alone."""
-    without = (*without, *ANALYSIS, "cv2", "hotcoco")
+    without = modules_beside(kind)
     script = tmp_path / "segm.py"
     cvtk.create_script(script, "segm", "rtmdet-ins_tiny_8xb32-300e_coco")
     code = "import runpy; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"

@@ -47,5 +47,5 @@ def test_masks_of_boxes_are_taken():
 def test_a_model_that_is_given_poses(tmp_path):
     (tmp_path / "dancers.py").write_text("model = dict(type='Pose2Seg')\n")
     spec = ModelSpec("dancers", tmp_path / "dancers.py", "segm", ["dancer"], [1])
-    with pytest.raises(ModelError, match=r"Pose2Seg cannot be exported: it finds"):
+    with pytest.raises(ModelError, match=r"Pose2Seg cannot be exported: It finds"):
         write(spec, ExportOptions(), tmp_path / "dancers.onnx")

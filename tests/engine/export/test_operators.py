@@ -59,3 +59,11 @@ def test_carafe(kernel, groups, scale):
     arguments = features, masks, kernel, groups, scale
     expected = mmcv.ops.carafe(*arguments)
     torch.testing.assert_close(ours.carafe(*arguments), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_weights_of_carafe():
+    layer = mmcv.ops.CARAFEPack(6, scale_factor=2, up_kernel=3, up_group=2)
+    mask = torch.randn(2, 2 * 9 * 4, 4, 5)
+    expected = layer.kernel_normalizer(mask)
+    torch.testing.assert_close(ours.kernel_normalizer(layer, mask), expected)
+    assert ours.kernel_normalizer(layer, mask[:0]).shape == (0, *expected.shape[1:])

@@ -129,6 +129,22 @@ def test_convolutions_of_each_object():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_layers_of_each_object():
+    from mmdet.models.dense_heads import CondInstMaskHead
+
+    # Of ten features: eight, and from these the mask.
+    head = SimpleNamespace(
+        in_channels=8, num_layers=2, weight_nums=[80, 8], bias_nums=[8, 1]
+    )
+    params = torch.randn(3, 97)
+    expected = CondInstMaskHead.parse_dynamic_params(head, params)
+    found = ours.parse_dynamic_params(head, params)
+    for one, other in zip(found[0] + found[1], expected[0] + expected[1], strict=True):
+        assert torch.equal(one, other)
+    weights, _ = ours.parse_dynamic_params(head, params[:0])
+    assert [weight.shape[:2] for weight in weights] == [(0, 10), (0, 8)]
+
+
 def test_masks_in_their_boxes():
     from mmdet.models.dense_heads import YOLACTProtonet
 

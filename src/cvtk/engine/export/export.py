@@ -87,7 +87,7 @@ def write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
         ModelError: Its architecture cannot be exported.
     """
     if is_given_poses(read_config(spec.config, spec.trust_weights)):
-        reason = "it finds the masks of poses that come with an image, which an exported model does not take."
+        reason = "It finds the masks of poses that come with an image, which an exported model does not take."
         raise _not_exportable("Pose2Seg", reason)
     network = load_network(spec, "cpu", lean_masks=False)
     architecture = _architecture(network)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cvtk.engine.export.masks import take_masks
 from cvtk.engine.export.stand_ins import WITHOUT_EMPTY, Shape, Threshold
+from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm, MaskForm
 from cvtk.recipe.nodes import each_dict
 
@@ -81,6 +82,10 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         self.taken.clear()
         [sample] = self.network.predict(picture, [sample], rescale=False)
         found = sample.pred_instances
+        if self.masks is not None and not self.taken:
+            raise ModelError(
+                "It finds nothing in the picture of noise that it is recorded with, whatever the score."
+            )
         given = (found.bboxes, found.scores, found.labels, *self.taken[-1:])
         if self.thresholds:
             return given

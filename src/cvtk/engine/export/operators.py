@@ -119,5 +119,17 @@ def carafe(
     return summed
 
 
+def kernel_normalizer(self: Any, mask: Tensor) -> Tensor:
+    """`CARAFEPack.kernel_normalizer`: the weights (N, groups * cells, h, w) of `carafe`, each cell's with a sum of 1.
+
+    The original leaves the number of cells to `view`, which cannot know it where N is 0.
+    """
+    shuffled = F.pixel_shuffle(mask, self.scale_factor)
+    height, width = shuffled.shape[-2:]
+    cells = self.up_kernel**2
+    apart = shuffled.reshape(-1, self.up_group, cells, height, width).softmax(2)
+    return apart.reshape(-1, self.up_group * cells, height, width)
+
+
 def _pair(value: Pair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value

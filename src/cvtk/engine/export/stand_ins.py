@@ -20,6 +20,9 @@ from torch import Tensor
 from cvtk.engine.export import operators
 from cvtk.errors import ModelError
 
+_split = Tensor.split
+_attention = F.multi_head_attention_forward
+
 # In the settings of `batched_nms`: whether boxes without an area are left out, as by `min_bbox_size=0`.
 WITHOUT_EMPTY = "without_empty"
 
@@ -255,6 +258,22 @@ def masks_of_kernels(
     return values.reshape(-1, height, width)
 
 
+def parse_dynamic_params(
+    self: Any, params: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`CondInstMaskHead.parse_dynamic_params`: the layers of each object, of none too; see `convolve_each`."""
+    sizes, layers = [*self.weight_nums, *self.bias_nums], len(self.weight_nums)
+    parts = _split(params, sizes, 1)
+    # The original leaves the number of inputs to `reshape`, which cannot know it where there is no object.
+    weights = [
+        part.reshape(-1, size // outputs, 1, 1)
+        for part, size, outputs in zip(
+            parts[:layers], self.weight_nums, self.bias_nums, strict=True
+        )
+    ]
+    return weights, [part.reshape(-1) for part in parts[layers:]]
+
+
 def convolve_each(
     self: Any, features: Tensor, weights: list[Tensor], biases: list[Tensor], _: Any
 ) -> Tensor:
@@ -291,9 +310,6 @@ def crop_to_boxes(
     return [self.crop_single(masks, objects.bboxes / sizes).permute(2, 0, 1)]
 
 
-_split = Tensor.split
-
-
 def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """`Tensor.split`, for which a tensor in one part is that part, however long.
 
@@ -303,9 +319,6 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         return (self,)
     parts: tuple[Tensor, ...] = _split(self, split_size, dim)
     return parts
-
-
-_attention = F.multi_head_attention_forward
 
 
 def multi_head_attention_forward(
@@ -335,6 +348,7 @@ def stand_ins() -> Iterator[None]:
     functions: dict[Callable[..., Any], Callable[..., Any]] = {
         mmcv.ops.batched_nms: batched_nms,
         mmcv.ops.carafe: operators.carafe,
+        mmcv.ops.CARAFEPack.kernel_normalizer: operators.kernel_normalizer,
         mmcv.ops.deform_conv2d: operators.deform_conv2d,
         mmcv.ops.modulated_deform_conv2d: operators.modulated_deform_conv2d,
         utils.filter_scores_and_topk: filter_scores_and_topk,
@@ -343,6 +357,7 @@ def stand_ins() -> Iterator[None]:
         RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
         SingleRoIExtractor.forward: extract_from_levels,
         CondInstMaskHead.dynamic_conv_forward: convolve_each,
+        CondInstMaskHead.parse_dynamic_params: parse_dynamic_params,
         YOLACTProtonet.crop_mask_preds: crop_to_boxes,
         EmbeddingRPNHead._decode_init_proposals: decode_init_proposals,
         BBoxHead.refine_bboxes: refine_bboxes,
@@ -351,7 +366,7 @@ def stand_ins() -> Iterator[None]:
         F.multi_head_attention_forward: multi_head_attention_forward,
     }
     heads = [RTMDetInsHead, CondInstMaskHead, YOLACTProtonet, SingleRoIExtractor]
-    heads += [EmbeddingRPNHead, BBoxHead, PAAHead]
+    heads += [EmbeddingRPNHead, BBoxHead, PAAHead, mmcv.ops.CARAFEPack]
     libraries = "mmdet.", "mmcv.ops"
     modules = [m for name, m in sys.modules.items() if name.startswith(libraries)]
     owners = [*modules, *heads, Tensor, F]
