@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cvtk.engine.lean_masks import MASKS_AT_ONCE, _pack, use_lean_masks
+from cvtk.engine.lean_masks import MASKS_AT_ONCE, _limit_of, _pack, use_lean_masks
 from cvtk.io import encode_mask
 
 SIZE = (96, 128)  # of the network's input
@@ -106,6 +106,15 @@ def test_the_masks_are_the_same_and_few_at_a_time(name):
     np.testing.assert_array_equal(lean.labels, dense.labels)
     assert before.count >= len(masks)
     assert after.count <= MASKS_AT_ONCE
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.7])
+def test_the_limit_of_logits_is_where_the_sigmoid_passes_the_threshold(threshold):
+    """A logit of 1e-8 is above 0, but its sigmoid is 0.5."""
+    limit = torch.tensor(_limit_of(threshold))
+    above = torch.nextafter(limit, torch.tensor(20.0))
+    assert limit.sigmoid() <= threshold < above.sigmoid()
+    assert limit.item() == pytest.approx(np.log(threshold / (1 - threshold)), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -120,10 +120,23 @@ def _of_rtmdet(
         large = math.ceil(height * down), math.ceil(width * across)
         steps.append(((height, width), large))
         image = img_meta["ori_shape"][:2]
-    threshold = cfg.mask_thr_binary
-    limit = math.log(threshold / (1 - threshold))  # of which it is the sigmoid
+    limit = _limit_of(cfg.mask_thr_binary)
     results.masks = [_pack(mask, limit, steps, image) for mask in logits]
     return results
+
+
+@functools.cache
+def _limit_of(threshold: float) -> float:
+    """The largest number of 32 bits whose sigmoid, as PyTorch computes it, is not above a threshold."""
+    import torch
+
+    low, high = torch.tensor([-20.0, 20.0])
+    while low < (middle := (low + high) / 2) < high:
+        if middle.expand(16).sigmoid()[0] > threshold:
+            high = middle
+        else:
+            low = middle
+    return float(low)
 
 
 def _of_solo(
