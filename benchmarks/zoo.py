@@ -5,8 +5,9 @@
     python benchmarks/zoo.py --params           # counts parameters; writes src/cvtk/zoo/params.json
 
 Each model is built from scratch, trained for one epoch on four made-up images at 128 pixels, on the CPU, and
-predicts two more, in a process of its own with a time limit. The operators are those that are installed: without
-compiled mmcv, those of cvtk. Whether it can be exported is what benchmarks/export_table.py has found.
+predicts two more, in a process of its own with a time limit. One that is given poses gets dancers with theirs. The
+operators are those that are installed: without compiled mmcv, those of cvtk. Whether it can be exported is what
+benchmarks/export_table.py has found.
 """
 
 from __future__ import annotations
@@ -70,17 +71,16 @@ def try_one(name: str, size: int) -> dict:
     import cvtk
     from cvtk import zoo
     from cvtk.demo import make_demo
+    from cvtk.engine.poses import is_given_poses
     from cvtk.recipe.quirks import apply_quirks
 
     with tempfile.TemporaryDirectory() as folder:
-        files = make_demo(
-            Path(folder) / "data", images=(4, 2, 2), size=(160, 128), seed=1
-        )
-        # What the engine will say of it.
         config = zoo.find(name, "segm").config
-        notes = apply_quirks(
-            Config.fromfile(config, import_custom_modules=False).to_dict()
-        )
+        cfg = Config.fromfile(config, import_custom_modules=False).to_dict()
+        poses = is_given_poses(cfg)
+        place, size_made = Path(folder) / "data", (160, 128)
+        files = make_demo(place, images=(4, 2, 2), size=size_made, seed=1, poses=poses)
+        notes = apply_quirks(cfg)  # what the engine will say of it
         model = cvtk.create_model(name, labels=files.label, task="segm")
         start = time.perf_counter()
         model.train(
@@ -94,12 +94,8 @@ def try_one(name: str, size: int) -> dict:
             weights="none",
         )
         trained = time.perf_counter()
-        images = [
-            p for p in files.test.parent.rglob("*") if p.suffix in (".jpg", ".png")
-        ]
-        found = sum(
-            len(result) for result in model.predict(images, score=0.0, device="cpu")
-        )
+        results = model.predict(files.test, score=0.0, device="cpu")
+        found = sum(len(result) for result in results)
         predicted = time.perf_counter()
         stats = Path(folder) / "out" / "model.train_stats.train.txt"
         header, *rows = [line.split("\t") for line in stats.read_text().splitlines()]

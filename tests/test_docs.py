@@ -185,6 +185,8 @@ def run_command(command, served):
     assert program == "python", f"{program} is not run here"
     if words[1] == "train" and "--epoch" not in words:
         words += [f"--{name}={value}" for name, value in SHORT.items()]
+        if words[0] == "pose.py":
+            words.append("--set=model.least_side=8")
     sys.argv = words
     runpy.run_path(words[0], run_name="__main__")
 

@@ -36,6 +36,7 @@ def cfg(kites, tmp_path):
     (tmp_path / "kites.json").write_text(json.dumps(kites))
     cfg = Config.fromfile(OWN / "configs" / "pose2seg_r50_fpn.py").to_dict()
     cfg["model"]["backbone"]["init_cfg"] = None
+    cfg["model"]["least_side"] = 8
     for split in ("train", "test"):
         dataset = cfg[f"{split}_dataloader"]["dataset"]
         dataset.update(data_root="", ann_file=str(tmp_path / "kites.json"))
@@ -114,6 +115,9 @@ def test_a_step_of_training_and_masks_in_the_image(cfg, monkeypatch):
     assert network.backbone.layer2[0].conv1.weight.grad.abs().sum() > 0
     assert network.mask_head.stem.conv.in_channels == 256 + 5 + 2 * 4
     assert network._side(batch["inputs"]) == 96 / 8
+    network.least_side = 32
+    assert network._side(batch["inputs"]) == 32, "of small images, no less"
+    network.least_side = 8
 
     # A head that says "object" everywhere: a mask is what the square of its object shows.
     with torch.no_grad():
@@ -151,6 +155,15 @@ def test_a_step_of_training_and_masks_in_the_image(cfg, monkeypatch):
     nothing = network(**batch, mode="loss")["loss_mask"]
     nothing.backward()
     assert nothing.item() == 0 and network.mask_head.stem.conv.weight.grad is not None
+
+
+def test_what_is_learned_is_what_predicts(cfg):
+    """With averages of what was seen, as batch normalization keeps them, a short training would find nothing."""
+    torch.manual_seed(0)
+    head = MODELS.build({**cfg["model"]["mask_head"], "in_channels": 8})
+    square = torch.rand(2, 8, 16, 16)
+    learning = head.train()(square)
+    torch.testing.assert_close(head.eval()(square), learning)
 
 
 def test_estimated_scores_and_labels_reach_the_result(cfg):

@@ -23,6 +23,8 @@ from .sampling import into_square, out_of_square, part_of_image
 from .skeletons import skeleton_maps
 
 AT_ONCE = 8  # objects, in inference: their features take 16 MB each
+MAPS_SCALE = 64.0
+"""The skeleton's maps are 0 nearly everywhere: as they are, a new network would hardly see them beside the features."""
 
 
 @MODELS.register_module(force=True)
@@ -66,6 +68,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         pairs: Pairs of keypoints that change places in a mirror.
         templates: What poses look like: each a list of K (x, y, visibility) in a square of 1 x 1.
         share: The longer side of the images, as the network sees them, is so many times the side of an object's square.
+        least_side: Of the square, in pixels, however small the images are.
         train_cfg: `max_objects` a batch, and how much the view of an object varies: by up to `turn` degrees, in
             `scale` from the least to the most, and by up to `shift` sides.
         test_cfg: `threshold`, the probability from which a pixel belongs to the object.
@@ -83,6 +86,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         pairs: Pairs,
         templates: Sequence[Sequence[Sequence[float]]],
         share: float = 8,
+        least_side: int = 2,
         train_cfg: Any = None,
         test_cfg: Any = None,
         data_preprocessor: Any = None,
@@ -95,7 +99,8 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
         channels = neck["out_channels"] + self.count + 2 * len(limbs)
         self.mask_head = MODELS.build({**mask_head, "in_channels": channels})
         self.templates = with_mirrored([np.array(each) for each in templates], pairs)
-        self.share, self.train_cfg, self.test_cfg = share, train_cfg, test_cfg
+        self.share, self.least_side = share, least_side
+        self.train_cfg, self.test_cfg = train_cfg, test_cfg
 
     def extract_feat(self, batch_inputs: Tensor) -> Tensor:
         """Images (B, 3, H, W) to features (B, C, H / 4, W / 4)."""
@@ -211,7 +216,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
             for pose, view in zip(poses, views, strict=True)
         ]
         maps = skeleton_maps(_tensor(places, features), self.limbs, side)
-        logits: Tensor = self.mask_head(torch.cat([seen, maps], dim=1))
+        logits: Tensor = self.mask_head(torch.cat([seen, MAPS_SCALE * maps], dim=1))
         return logits
 
     def _chosen(self, samples: Sequence[Any]) -> list[tuple[int, int]]:
@@ -226,7 +231,7 @@ class Pose2Seg(BaseDetector):  # type: ignore[misc]
 
     def _side(self, batch_inputs: Tensor) -> int:
         """The side of an object's square in pixels, in proportion to that of the images."""
-        return int(max(2, max(batch_inputs.shape[-2:]) // self.share))
+        return int(max(self.least_side, max(batch_inputs.shape[-2:]) // self.share))
 
     def _view(self, pose: Array, size: Sequence[int], side: int) -> Array:
         """The transform by which an object of an image of (height, width) is seen in its square."""

@@ -48,12 +48,15 @@ model = {
         "out_channels": 256,
         "num_outs": 4,  # the finest is used
     },
-    "mask_head": {"type": "SegModule"},
+    # Not batch normalization as published: what that keeps for predictions is an average over many steps, and in a
+    # short training the weights run away from it.
+    "mask_head": {"type": "SegModule", "norm_cfg": {"type": "GN", "num_groups": 32}},
     "keypoints": keypoints,
     "limbs": limbs,
     "pairs": pairs,
     "templates": [],
     "share": 8,  # of the image, as the network sees it: 64 pixels for an object
+    "least_side": 32,  # of small images
     "train_cfg": {
         "templates": 3,  # clusters of poses
         "max_objects": 8,  # of a batch; more are left out by chance
