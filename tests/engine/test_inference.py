@@ -109,9 +109,9 @@ def test_batches_are_the_same_images_in_the_same_order(infer, tmp_path):
 def test_the_scores_of_the_weights_are_used_unless_one_is_given(
     infer, predictor, caplog, monkeypatch, tmp_path
 ):
-    def at(score):
+    def at(score, file="valid.json"):
         by_class = dict.fromkeys(predictor.spec.classes, score)
-        chosen = Thresholds(by_class, score, [], "valid.json")
+        chosen = Thresholds(by_class, score, [], file)
         monkeypatch.setattr(predictor.network, "thresholds", chosen)
 
     at(1.0)
@@ -123,6 +123,9 @@ def test_the_scores_of_the_weights_are_used_unless_one_is_given(
     expected = [score for score in everything if score >= middle]
     assert [item["score"] for item in some] == pytest.approx(expected)
     assert "Scores to cut at, chosen on valid.json" in caplog.text
+    at(1.0, file="")  # as of an exported model, which does not know
+    infer(score=None, output=tmp_path / "none")
+    assert "Scores to cut at: " in caplog.text
 
 
 def test_nothing_is_left_but_results(infer, tmp_path):

@@ -72,9 +72,10 @@ def predict_to_files(predictor: AnyPredictor, options: InferenceOptions) -> Path
         require_free(output, force=options.force or options.resume)
     if options.score is None and predictor.thresholds is not None:
         chosen = predictor.thresholds
+        # An exported model knows the scores, but not what they were chosen on.
+        where = f", chosen on {chosen.file}" if chosen.file else ""
         logger.info(
-            f"Scores to cut at, chosen on {chosen.file}: {chosen.words()}."
-            " --score X takes one for all."
+            f"Scores to cut at{where}: {chosen.words()}. --score X takes one for all."
         )
     run = _Run(predictor, options, file.parent, predictor.given_with(inputs))
     with closing(run.journal):
