@@ -1,6 +1,6 @@
 """What test-time augmentation brings, and what each of its views brings: mask AP and time.
 
-Every image of an annotated set is predicted once, then mirrored too, at 1.5 times the size alone, so and mirrored too,
+Every image of an annotated set is predicted once, then mirrored too, at the other size alone, so and mirrored too,
 and in all four views, as `--tta` does. The merging is that of `--tta` each time. Differences from once are paired, with
 a 95% interval: the images are drawn again and again (bootstrap).
 
@@ -29,8 +29,8 @@ IMAGES = 40
 WAYS = {
     "once": slice(0, 0),  # as it is: nothing is merged
     "mirrored too": slice(0, 2),
-    "1.5 times larger, alone": slice(2, 3),
-    "1.5 times larger, mirrored too": slice(2, 4),
+    "the other size, alone": slice(2, 3),
+    "the other size, mirrored too": slice(2, 4),
     "all four: --tta": slice(0, 4),
 }
 

@@ -43,6 +43,12 @@ def test_all_that_was_done_is_told():
     assert "1. Mask R-CNN. https://arxiv.org/abs/1703.06870v3" in text
 
 
+def test_where_images_were_larger_when_predicted_that_is_told():
+    text = text_of(training__predicted_size=[480, 480])
+    assert "scaled to 320 pixels (480 pixels when predicted); the" in text
+    assert "(" not in text_of(training__predicted_size=[533, 320]).split("320 pixels")[1].split(";")[0]  # fmt: skip
+
+
 def test_classes_with_few_objects_had_no_score_of_their_own():
     text = text_of(cut_at__common=0.35)
     assert "(leaf 0.42, stem 0.35; for stem that of all classes together)" in text

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 from cvtk.data.sources import ImageSource
-from cvtk.engine.augmented import _mirrored, merge_views
+from cvtk.engine.augmented import _mirrored, merge_views, other_size
 from cvtk.engine.predict import Predictor
 from cvtk.engine.spec import open_weights
 from cvtk.engine.tiling import Tiling
@@ -37,6 +37,20 @@ def seen(*objects, masks=True):
         boxes,
         bitmaps if masks else None,
     )
+
+
+@pytest.mark.parametrize(
+    ("predicted", "learned", "other"),
+    [(256, None, 384), (640, 640, 960), (384, 256, 256), (None, None, None)],
+)
+def test_the_other_size_of_images(predicted, learned, other):
+    resize = {"type": "Resize", "scale": (predicted, predicted)}
+    crop = {"type": "RandomCrop", "crop_size": (learned, learned)}
+    cfg = {
+        "test_dataloader": {"pipeline": [resize] if predicted else []},
+        "train_dataloader": {"pipeline": [crop] if learned else []},
+    }
+    assert other_size(cfg) == other
 
 
 def test_an_object_that_all_views_show_has_the_mean_score_and_the_pixels_of_the_majority():

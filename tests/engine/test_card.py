@@ -60,4 +60,11 @@ def test_what_is_done_to_a_training_image():
         "dataset": inner,
         "pipeline": [{"type": "Mosaic"}, {"type": "PackDetInputs"}],
     }
-    assert _transforms(ConfigDict(outer)) == ["RandomFlip", "Mosaic"]
+    cfg = ConfigDict(train_dataloader={"dataset": outer})
+    assert _transforms(cfg) == ["RandomFlip", "Mosaic"]
+    # Mosaic ends before the first epoch, where a training is short.
+    hook = {"type": "PipelineSwitchHook", "switch_pipeline": inner["pipeline"]}
+    cfg.custom_hooks = [{**hook, "switch_epoch": 20}]
+    assert _transforms(cfg) == ["RandomFlip", "Mosaic"]
+    cfg.custom_hooks = [{**hook, "switch_epoch": 0}]
+    assert _transforms(cfg) == ["RandomFlip"]

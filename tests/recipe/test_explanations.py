@@ -101,9 +101,10 @@ def test_from_scratch():
 
 
 def test_rle_and_image_size():
-    assert explained(RTMDET, rle=True, image_size=256)[-2:] == [
+    assert explained(RTMDET, rle=True, image_size=256)[-3:] == [
         "Masks are loaded as bitmaps, since some of them are RLE.",
         "All sizes are scaled for images of 256 pixels.",
+        "Images are predicted at 352 pixels, where the network finds more.",
     ]
     # Mask R-CNN loads all masks as bitmaps anyway.
     assert explained(MASK_RCNN, rle=True) == explained(MASK_RCNN)

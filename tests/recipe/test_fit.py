@@ -93,7 +93,8 @@ def test_a_rate_that_does_not_say_where_it_begins():
 def test_an_image_size_reaches_the_pipelines():
     cfg = fitted(RTMDET, image_size=256)
     steps = cfg["test_dataloader"]["dataset"]["pipeline"]
-    assert [step["scale"] for step in steps if "scale" in step] == [(256, 256)]
+    # 4/3 of the pieces that are learned from, in multiples of 32
+    assert [step["scale"] for step in steps if "scale" in step] == [(352, 352)]
 
 
 def test_settings_then_set_have_the_last_word():

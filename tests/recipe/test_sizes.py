@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from configurations import MASK_RCNN, RTMDET, original
+from configurations import MASK_RCNN, RTMDET, fitted, original
 
 from cvtk.errors import OptionError
 from cvtk.recipe.nodes import each_dict
-from cvtk.recipe.sizes import SIZE_KEYS, scaled_size, set_image_size
+from cvtk.recipe.sizes import SIZE_KEYS, predicted_size, scaled_size, set_image_size
 
 
 def sizes(cfg):
@@ -33,6 +33,35 @@ def test_rtmdets_image_size_scales_all_that_has_one():
     assert {"CachedMosaic", "CachedMixUp", "RandomCrop", "Pad", "Resize"} <= {
         kind for kind, _ in before
     }
+
+
+@pytest.mark.parametrize(
+    ("learned", "predicted"),
+    [(128, 160), (256, 352), (480, 640), (640, 640), (960, 960)],
+)
+def test_rtmdet_predicts_larger_images_than_the_pieces_it_learns_from(
+    learned, predicted
+):
+    cfg = fitted(RTMDET, image_size=learned, valid="valid.json")
+    assert {size for part in crops(cfg) for size in part} == {learned}
+    for split in ("val", "test"):
+        assert {
+            size for _, size in sizes({"test_dataloader": cfg[f"{split}_dataloader"]})
+        } == {(predicted, predicted)}
+
+
+def test_without_an_image_size_images_are_predicted_as_the_architecture_has_it():
+    assert predicted_size(fitted(RTMDET)) == (640, 640)
+
+
+def test_mask_rcnn_learns_from_whole_images_and_predicts_them_as_large():
+    assert min(predicted_size(fitted(MASK_RCNN, image_size=256))) == 256
+
+
+def crops(cfg):
+    """The sizes of the pieces that are cut out of images to learn from."""
+    parts = [cfg["train_dataloader"], cfg["custom_hooks"]]
+    return [s["crop_size"] for s in each_dict(parts) if s.get("type") == "RandomCrop"]
 
 
 def test_mask_rcnns_image_size_is_the_shorter_side():

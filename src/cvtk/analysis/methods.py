@@ -97,8 +97,7 @@ def _training(card: Card) -> str:
 def _schedule(card: Card) -> list[str]:
     run, options = card["training"], card["options"]
     text = f"Each step took {counted(run['images_per_step'], 'image')}"
-    if options["image_size"]:
-        text += f", scaled to {options['image_size']} pixels"
+    text += size_words(card)
     text += (
         f"; the optimizer was {run['optimizer']} with a learning rate of {run['lr']:.3g}"
         f" at its highest, and the seed was {options['seed']}."
@@ -106,6 +105,16 @@ def _schedule(card: Card) -> list[str]:
     if run["transforms"]:
         text += f" Training images were prepared by MMDetection's {enumerated(run['transforms'])}."
     return [text]
+
+
+def size_words(card: Card) -> str:
+    """How large the images were; empty where that was the architecture's own size."""
+    learned = card["options"]["image_size"]
+    if not learned:
+        return ""
+    predicted = min(card["training"].get("predicted_size") or [learned])
+    later = f" ({predicted} pixels when predicted)" if predicted > learned else ""
+    return f", scaled to {learned} pixels{later}"
 
 
 def _validation(card: Card) -> list[str]:

@@ -21,6 +21,7 @@ from cvtk.analysis.methods import (
     listed,
     model_sentence,
     set_words,
+    size_words,
     time_sentences,
     training_sentences,
     untouched,
@@ -136,8 +137,7 @@ def _trained(told: Repeated) -> list[str]:
     if interrupted:
         text += f", {interrupted} of them with at least one interruption"
     step = f"Each step took {_span([run['images_per_step'] for run in runs])} images"
-    if options["image_size"]:
-        step += f", scaled to {options['image_size']} pixels"
+    step += size_words(first)
     lr = _span([run["lr"] for run in runs], lambda value: f"{value:.3g}")
     seeds = sorted({card["options"]["seed"] for card in told.cards})
     noun = "the seed was" if len(seeds) == 1 else "the seeds were"

@@ -20,13 +20,12 @@ from cvtk.data.crops import cut_out
 from cvtk.data.reading import Reading
 from cvtk.engine.images import Reader
 from cvtk.engine.pictures import Picture
-from cvtk.errors import OptionError
 from cvtk.io import CocoRLE, encode_part
-from cvtk.recipe.sizes import set_image_size
+from cvtk.recipe.sizes import learned_size, predicted_size, set_image_size
 from cvtk.results import Result
 
 SAME = 0.5  # IoU from which objects of two views are one
-SIZES = (1.0, 1.5)  # of the network's input, each also mirrored
+LARGER = 1.5  # how much larger images are seen too, where they are as large as what was learned from
 SHARE_OF_SCORE = 0.5  # objects of a view that are so far below the score asked for are left out before the merging
 
 Network = Callable[[list[Picture], list[float]], list[Result]]
@@ -55,18 +54,27 @@ class View:
 
 def views_of(cfg: Any, reading: Reading) -> list[View]:
     """The views of a network with this configuration; those of its own size alone, where it knows none."""
-    readers = []
-    for factor in SIZES:
+    pipelines = [cfg.test_dataloader.dataset.pipeline]
+    other = other_size(cfg)
+    if other is not None:
         parts = {"test_dataloader": copy.deepcopy(cfg.test_dataloader), "model": {}}
-        pipeline = parts["test_dataloader"].dataset.pipeline
-        if factor != 1:
-            sides = [side for step in pipeline for side in step.get("scale") or ()]
-            try:
-                set_image_size(parts, round(factor * min(sides, default=0)))
-            except OptionError:
-                continue
-        readers.append(Reader(pipeline, reading))
+        set_image_size(parts, other)
+        pipelines.append(parts["test_dataloader"].dataset.pipeline)
+    readers = [Reader(pipeline, reading) for pipeline in pipelines]
     return [View(reader, mirrored) for reader in readers for mirrored in (False, True)]
+
+
+def other_size(cfg: Any) -> int | None:
+    """The other size at which images are seen, in pixels; None where the network takes images as large as they are.
+
+    That of the pieces that were learned from, where images are predicted larger than these; else a larger one.
+    """
+    predicted, learned = predicted_size(cfg), learned_size(cfg)
+    if predicted is None:
+        return None
+    if learned is not None and min(learned) < min(predicted):
+        return min(learned)
+    return round(LARGER * min(predicted))
 
 
 def predict_views(

@@ -29,6 +29,7 @@ from cvtk.errors import CvtkError
 from cvtk.io import atomic_write, sha256_of
 from cvtk.log import logger
 from cvtk.options import TrainOptions
+from cvtk.recipe.sizes import predicted_size
 from cvtk.visual.curves import read_scalars, training_rows, validation_rows
 
 CARD, METHODS = ".card.json", ".methods.md"
@@ -191,7 +192,8 @@ def _training(done: Done) -> dict[str, Any]:
         "images_per_step": batch * done.options.accumulate * done.processes,
         "optimizer": str(optimizer.type),
         "lr": float(optimizer.lr),
-        "transforms": _transforms(done.cfg.train_dataloader.dataset),
+        "transforms": _transforms(done.cfg),
+        "predicted_size": predicted_size(done.cfg),
         "resumed": done.resumed,
         "started": done.started.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
@@ -199,9 +201,13 @@ def _training(done: Done) -> dict[str, Any]:
     }
 
 
-def _transforms(dataset: Any) -> list[str]:
+def _transforms(cfg: Any) -> list[str]:
     """What is done to a training image, without reading and packing it."""
     names: list[str] = []
+    dataset = cfg.train_dataloader.dataset
+    for hook in cfg.get("custom_hooks") or []:
+        if hook.get("switch_epoch") == 0:  # so its steps are used from the start
+            dataset = {"pipeline": hook["switch_pipeline"]}
     while isinstance(dataset, Mapping):
         steps = [str(step["type"]) for step in dataset.get("pipeline") or []]
         names = [*steps, *names]  # that of a wrapped set comes first

@@ -6,6 +6,7 @@ from typing import Any
 
 from cvtk.options import TrainOptions
 from cvtk.recipe.nodes import each_dict
+from cvtk.recipe.sizes import predicted_size
 
 
 def explain(
@@ -39,6 +40,11 @@ def explain(
         notes.append("Masks are loaded as bitmaps, since some of them are RLE.")
     if options.image_size:
         notes.append(f"All sizes are scaled for images of {options.image_size} pixels.")
+        predicted = predicted_size(new)
+        if predicted and min(predicted) > options.image_size:
+            notes.append(
+                f"Images are predicted at {min(predicted)} pixels, where the network finds more."
+            )
     return notes
 
 

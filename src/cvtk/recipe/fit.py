@@ -11,7 +11,7 @@ from cvtk.recipe.data import set_data
 from cvtk.recipe.hooks import set_hooks
 from cvtk.recipe.nodes import Node, set_where_present
 from cvtk.recipe.schedule import set_schedule
-from cvtk.recipe.sizes import set_image_size
+from cvtk.recipe.sizes import enlarge_predicted_images, set_image_size
 from cvtk.recipe.start import set_start
 
 
@@ -43,7 +43,8 @@ def fit_config(
     set_classes(cfg["model"], len(datasets["train"]["metainfo"]["classes"]))
     set_start(cfg["model"], options.weights)
     if options.image_size:
-        set_image_size(cfg, options.image_size)
+        own = set_image_size(cfg, options.image_size)
+        enlarge_predicted_images(cfg, own)
     set_data(cfg, task, datasets, options)
     if rle:  # loaded as polygons, such masks would be ignored
         set_where_present(cfg, poly2mask=True)

@@ -51,6 +51,11 @@ PYTORCH = ("torch", "torchvision")
 
 # Lowest score of the objects of a network that has learned for seconds.
 WEAK = 0.001
+# It finds nothing in images that are larger than what it has learned from.
+AS_LARGE = [
+    "test_dataloader.dataset.pipeline.1.scale=(96, 96)",
+    "test_dataloader.dataset.pipeline.2.size=(96, 96)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def exported(demo, tmp_path_factory):
         image_size=96,
         lr=0.002,
         weights="none",
-        set=[f"model.test_cfg.score_thr={WEAK}"],
+        set=[f"model.test_cfg.score_thr={WEAK}", *AS_LARGE],
         device="cpu",
     )
     for kind in FILES:

@@ -1,0 +1,278 @@
+"""What makes models more accurate that learn from few images: changes of the recipe, over data sets and seeds.
+
+    python benchmarks/accuracy.py --folder results [--sets cells ...] [--tricks ...] [--seeds 3] [--strawberry FOLDER]
+
+Each trial is a training of RTMDet-Ins tiny from scratch, by the defaults but for one change (`TRICKS`), on one set
+(`SETS`) with one seed, in a process of its own with one thread. The best epoch on the validation images is then tested
+on images that nothing was chosen on, at several sizes of the image. The table shows the mean mask AP over the seeds,
+the paired difference from the defaults with a 95% interval (Student's t over the seeds), and the CPU time of the
+training beside that of the defaults. What is done stands in `results/trials.jsonl`, and is not done again.
+
+The sets are drawn: fruit and dancers as `cvtk demo` draws them, and cells that overlap. --strawberry names a folder
+with train, valid and test, each with segm.json, of real photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+from scipy import stats
+
+from cvtk.demo import make_demo
+from cvtk.demo.dataset import annotation
+from cvtk.tables import table
+
+MODEL = "rtmdet-ins_tiny"
+IMAGES = (60, 12, 60)  # to learn from, to choose the epoch, to test
+# Of the tested images, in units of the training's --image_size.
+SIZES = (1.0, 1.25, 1.33, 1.5, 2.0)
+DRAWN = 160  # pixels; the height of drawn images, and their --image_size
+DEFAULTS = "defaults"
+METRIC = "AP@[0.50:0.95|all|100]"
+
+
+@dataclass(frozen=True)
+class Trick:
+    """A change of the recipe: options of `train`, and keys of the configuration as `--set` takes them."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    keys: Callable[[int], list[str]] = lambda size: []
+
+
+def zoomed(factor: float) -> Callable[[int], list[str]]:
+    """Images are enlarged before pieces of `--image_size` are cut out of them."""
+
+    def keys(size: int) -> list[str]:
+        side = round(factor * size)
+        step = "custom_hooks.1.switch_pipeline.2"
+        return [f"{step}.scale=({side}, {side})"]
+
+    return keys
+
+
+TRICKS = {
+    DEFAULTS: Trick(),
+    "enlarged 1.25": Trick(keys=zoomed(1.25)),
+    "enlarged 1.5": Trick(keys=zoomed(1.5)),
+    "enlarged 2": Trick(keys=zoomed(2)),
+    "enlarged 3": Trick(keys=zoomed(3)),
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """A data set, and how long it is trained."""
+
+    folder: Path
+    size: int
+    epochs: int
+
+    def split(self, name: str) -> Path:
+        """The annotations of train, valid or test."""
+        return self.folder / name / "segm.json"
+
+
+def fruit(folder: Path) -> None:
+    make_demo(folder, images=IMAGES, size=(213, DRAWN), seed=7)
+
+
+def dancers(folder: Path) -> None:
+    make_demo(folder, images=IMAGES, size=(213, DRAWN), seed=7, poses=True)
+
+
+def cells(folder: Path) -> None:
+    """Round and long cells on a grey ground, which lie on each other."""
+    for split, count in zip(("train", "valid", "test"), IMAGES, strict=True):
+        document: dict[str, Any] = {"images": [], "annotations": []}
+        document["categories"] = [{"id": 1, "name": "round"}, {"id": 2, "name": "long"}]
+        (folder / split).mkdir(parents=True)
+        for number in range(1, count + 1):
+            rng = np.random.default_rng([7, len(split), number])
+            photo, owner, kinds = draw_cells(rng, DRAWN)
+            name = f"{number:03d}.png"
+            photo.save(folder / split / name)
+            image = {"id": number, "file_name": name, "width": DRAWN, "height": DRAWN}
+            document["images"].append(image)
+            for index, kind in enumerate(kinds, 1):
+                mask = owner == index
+                if mask.sum() < 20:
+                    continue
+                made = annotation(mask, kind, crowd=False, packed=True)
+                ids = {"id": len(document["annotations"]) + 1, "image_id": number}
+                document["annotations"].append({**ids, **made})
+        (folder / split / "segm.json").write_text(json.dumps(document))
+    (folder / "label.txt").write_text("round\nlong\n")
+
+
+def draw_cells(
+    rng: np.random.Generator, size: int
+) -> tuple[Image.Image, NDArray[np.uint8], list[int]]:
+    """A picture, the number of the cell that each pixel shows (0: none), and the class of each cell."""
+    ground = np.linspace(*rng.uniform(60, 140, 2), size)
+    pixels = np.tile(ground, (size, 1)) + rng.normal(0, 4, (size, size))
+    owner = Image.new("L", (size, size))
+    kinds = []
+    for number in range(1, int(rng.integers(8, 26)) + 1):
+        kind = int(rng.integers(1, 3))
+        long, wide = rng.uniform(6, 13) * np.array([[1, 0.9], [1.9, 0.55]][kind - 1])
+        turn, angles = rng.uniform(0, np.pi), np.linspace(0, 2 * np.pi, 40)[:-1]
+        wobble = 1 + 0.08 * np.sin(3 * angles + rng.uniform(0, 6.3))
+        x, y = long * np.cos(angles) * wobble, wide * np.sin(angles) * wobble
+        middle = rng.uniform(0, size, 2)
+        outline = [
+            (middle[0] + a * np.cos(turn) - b * np.sin(turn), middle[1] + a * np.sin(turn) + b * np.cos(turn))
+            for a, b in zip(x, y, strict=True)
+        ]  # fmt: skip
+        shape = Image.new("L", (size, size))
+        ImageDraw.Draw(shape).polygon(outline, fill=255)
+        inside = np.asarray(shape) > 0
+        rim = inside & ~(np.asarray(shape.filter(ImageFilter.MinFilter(3))) > 0)
+        shade = rng.uniform(20, 50)
+        pixels[inside] += shade * 0.5 + rng.normal(0, 5, int(inside.sum()))
+        pixels[rim] += shade
+        owner.paste(number, mask=Image.fromarray(inside))
+        kinds.append(kind)
+    photo = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(0.8)
+    )
+    return photo.convert("RGB"), np.asarray(owner), kinds
+
+
+SETS: dict[str, Callable[[Path], None]] = {
+    "cells": cells,
+    "fruit": fruit,
+    "dancers": dancers,
+}
+
+
+def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Trains and tests; returns the AP by split and size, and the CPU time of the training."""
+    import torch
+
+    import cvtk
+
+    torch.set_num_threads(1)
+    trick, labels = TRICKS[name], files.folder / "label.txt"
+    model = cvtk.create_model(MODEL, labels=labels, task="segm")
+    options = {"epochs": files.epochs, "batch_size": 4, **trick.options}
+    start = time.process_time()
+    model.train(
+        files.split("train"),
+        files.split("valid"),
+        output_weights=folder / "model.pth",
+        image_size=files.size,
+        weights="none",
+        num_workers=0,
+        seed=seed,
+        device="cpu",
+        force=True,
+        set=trick.keys(files.size),
+        **options,
+    )
+    seconds = time.process_time() - start
+    found = {split: tested(folder / "model.pth", files.split(split), files.size) for split in ("valid", "test")}  # fmt: skip
+    return {"seconds": seconds, **found}
+
+
+def tested(weights: Path, file: Path, size: int) -> dict[str, float]:
+    """The mask AP on a set, by the size of the image."""
+    from cvtk.engine.evaluate import measure, read_truth
+    from cvtk.engine.predict import Predictor
+    from cvtk.engine.spec import open_weights
+    from cvtk.recipe.sizes import set_image_size
+
+    predictor = Predictor(open_weights(weights), "cpu")
+    truth = read_truth(file, predictor.spec, predictor.reading)
+    parts = {"test_dataloader": predictor.network.cfg.test_dataloader, "model": {}}
+    found = {}
+    for factor in SIZES:
+        set_image_size(parts, round(factor * size))
+        statistics, _ = measure(predictor, truth)
+        found[f"{factor:g}"] = statistics["stats"][METRIC]
+    return found
+
+
+def show(lines: list[dict[str, Any]]) -> None:
+    """Prints the mean mask AP of the test images, by set, change and size, and the differences from the first."""
+    rows = []
+    for name in dict.fromkeys(line["set"] for line in lines):
+        first: dict[int, float] = {}
+        for trick in dict.fromkeys(line["trick"] for line in lines):
+            trials = [t for t in lines if (t["set"], t["trick"]) == (name, trick)]
+            for factor in SIZES:
+                found = {t["seed"]: t["test"].get(f"{factor:g}") for t in trials}
+                values = {seed: ap for seed, ap in found.items() if ap is not None}
+                if not values:
+                    continue
+                first = first or values
+                change = compared(values, first)
+                mean = f"{np.mean(list(values.values())):.3f}"
+                rows.append((name, trick, f"{factor:g}", len(values), mean, *change))
+    header = ("set", "change", "size", "seeds", "AP", "difference", "95% interval")
+    print(table(rows, header, right=range(2, 7)))
+
+
+def compared(values: dict[int, float], first: dict[int, float]) -> tuple[str, str]:
+    """The mean of the paired differences, and its interval; empty where there is nothing to compare with."""
+    pairs = [values[seed] - first[seed] for seed in values.keys() & first.keys()]
+    if values is first or len(pairs) < 2:
+        return ("", "")
+    mean, error = np.mean(pairs), np.std(pairs, ddof=1) / math.sqrt(len(pairs))
+    half = float(stats.t.ppf(0.975, len(pairs) - 1)) * error
+    return (f"{mean:+.3f}", f"{mean - half:+.3f} to {mean + half:+.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--tricks", nargs="+", default=list(TRICKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--strawberry", type=Path, help="a folder of real photographs")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    log = args.folder / "trials.jsonl"
+    log.touch()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for seed, name, trick in product(range(args.seeds), args.sets, args.tricks):
+        key = {"set": name, "trick": trick, "seed": seed}
+        if any(key.items() <= line.items() for line in lines):
+            continue
+        print(key, flush=True)
+        files = files_of(name, args.folder, args.strawberry)
+        work = args.folder / f"{name}_{trick}_{seed}".replace(" ", "_")
+        work.mkdir(exist_ok=True)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            result = pool.apply(trial, (files, trick, seed, work))
+        lines.append({**key, **result})
+        with log.open("a") as out:
+            out.write(json.dumps(lines[-1]) + "\n")
+    show(lines)
+
+
+def files_of(name: str, folder: Path, strawberry: Path | None) -> Files:
+    """A set, drawn where it is not yet there."""
+    if name == "strawberry":
+        if strawberry is None:
+            raise SystemExit("strawberry needs --strawberry FOLDER.")
+        return Files(strawberry, 256, 48)
+    place = folder / "sets" / name
+    if not (place / "label.txt").exists():
+        SETS[name](place)
+    return Files(place, DRAWN, 36)
+
+
+if __name__ == "__main__":
+    main()
