@@ -29,8 +29,8 @@ from cvtk.scripts.create import create_script
 MODEL = "pose2seg_r50_fpn"
 TRAIN = (
     "--epoch 2 --batch_size 2 --image_size 64 --num_workers 0 --weights none --seed 3"
-    # So that a network that has hardly learned finds something.
-    " --set model.test_cfg.threshold=0.2 --set model.least_side=8 --device cpu --output_weights out/dancers.pth"
+    # So that a network that has hardly learned finds something: a mask is the whole square then.
+    " --set model.test_cfg.threshold=0 --set model.least_side=8 --device cpu --output_weights out/dancers.pth"
 )
 
 
