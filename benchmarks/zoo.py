@@ -38,7 +38,7 @@ MEMORY = 10 * 2**30  # bytes that one trial may use
 HEADER = """# Which architectures train
 
 Made by `make zoo` (`benchmarks/zoo.py`), not by hand: of each family of instance segmentation models in
-MMDetection's index, the lightest entry is built from scratch, trained for one epoch on four made-up images
+MMDetection's index and cvtk's own (folder `configs`), the lightest entry is built from scratch, trained for one epoch on four made-up images
 ({size} pixels), and predicts two more, on the CPU. Whether it can be exported is in
 [a table of its own](export-table.md), which also has the detectors of boxes.
 
