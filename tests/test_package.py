@@ -102,7 +102,7 @@ def test_exported_models_need_little(wheel):
     """A model in ONNX runs where neither PyTorch nor what draws figures is installed."""
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     names = brought_in(requirements(wheel), "onnx")
-    light = "click jinja2 markupsafe msgspec numpy pillow platformdirs pycocotools pyyaml tabulate tifffile wcwidth"
+    light = "click filelock jinja2 markupsafe msgspec numpy pillow platformdirs pycocotools pyyaml tabulate tifffile wcwidth"
     assert names - {"colorama"} == {
         *light.split(),
         "flatbuffers",

@@ -21,6 +21,7 @@ from PIL import Image
 
 from cvtk.engine import lean_masks
 from cvtk.io import encode_mask
+from cvtk.pose2seg.network import Pose2Seg
 from cvtk.pose2seg.poses import fit_poses
 from cvtk.pose2seg.sampling import into_square, out_of_square, part_of_image
 from cvtk.zoo.index import OWN
@@ -107,7 +108,7 @@ def test_poses_of_crowds_and_of_objects_that_do_not_count_are_left_out(cfg, kite
 
 def test_a_step_of_training_and_masks_in_the_image(cfg, monkeypatch):
     torch.manual_seed(0)
-    network = MODELS.build(cfg["model"])
+    network = MODELS.build({**cfg["model"], "type": Pose2Seg})
     batch = network.data_preprocessor(pseudo_collate(samples(cfg, "train")), True)
     losses = network(**batch, mode="loss")
     assert list(losses) == ["loss_mask"] and 0.3 < losses["loss_mask"].item() < 3

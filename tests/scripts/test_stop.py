@@ -84,7 +84,9 @@ def fail(error):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="workers are no forks there")
-def test_a_worker_whose_training_has_ended_shows_no_traceback(capfd):
+def test_a_worker_whose_training_has_ended_shows_no_traceback(capfd, monkeypatch):
+    # PyTorch's own for processes that train together names each of them.
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     forks = multiprocessing.get_context("fork")
     with Stop():
         for error in (ConnectionResetError("gone"), ValueError("a mistake")):
