@@ -53,6 +53,16 @@ def test_the_other_size_of_images(predicted, learned, other):
     assert other_size(cfg) == other
 
 
+def test_pieces_that_are_enlarged_again_are_no_size_to_see_images_at():
+    resize = {"type": "Resize", "scale": (1333, 800)}
+    crop = {"type": "RandomCrop", "crop_size": (384, 600)}  # of DETR
+    cfg = {
+        "test_dataloader": {"pipeline": [resize]},
+        "train_dataloader": {"pipeline": [crop]},
+    }
+    assert other_size(cfg) == 1200
+
+
 def test_an_object_that_all_views_show_has_the_mean_score_and_the_pixels_of_the_majority():
     views = [
         seen((0, 0.9, 2, 2, 8, 8)),

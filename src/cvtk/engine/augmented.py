@@ -72,8 +72,11 @@ def other_size(cfg: Any) -> int | None:
     predicted, learned = predicted_size(cfg), learned_size(cfg)
     if predicted is None:
         return None
-    if learned is not None and min(learned) < min(predicted):
-        return min(learned)
+    if learned is not None:
+        # Pieces of another shape than the images, such as DETR's, are enlarged again before they are learned from.
+        ratios = {p / q for p, q in zip(predicted, learned, strict=True)}
+        if len(ratios) == 1 and min(ratios) > 1:
+            return min(learned)
     return round(LARGER * min(predicted))
 
 
