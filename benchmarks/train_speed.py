@@ -4,7 +4,8 @@
 
 MMDetection's way is what its `tools/train.py` does: `Runner.from_cfg(Config.fromfile(...)).train()`, on the
 configuration that cvtk wrote. All take turns, each in a process of its own; the busy program is a Python that counts.
-With it, cvtk is timed once more with a thread less than there are cores. A step is the median of the last epochs, an
+With it, cvtk is timed once more with a thread less than there are cores; and where the processor computes with
+bfloat16, with `--amp`, which changes the results. A step is the median of the last epochs, an
 epoch goes from its last step to the last of the next one, so it has the validation and the checkpoints in it; the first
 epoch, in which workers start, is left out. Ratios are those of the epochs, turn by turn.
 
@@ -30,6 +31,7 @@ import torch
 
 import cvtk
 from cvtk.demo import make_demo
+from cvtk.engine.precision import cpu_has_bfloat16
 
 MODEL = "rtmdet-ins_tiny_8xb32-300e_coco"
 # Both write when each step ended, and how many steps an epoch has.
@@ -132,13 +134,18 @@ def measure(
     cvtks = [str(ours), str(folder / "trained"), MODEL, options]
     by_hand = [str(hand), str(folder / "hand"), str(folder / "trained.py")]
     fewer = max(1, (os.cpu_count() or 2) - 1)
+    amp = json.dumps({**json.loads(options), "amp": True})
     ways = {
         "cvtk": (cvtks, {}),
         "MMDetection": (by_hand, {}),
-        f"cvtk, OMP_NUM_THREADS={fewer}": (cvtks, {"OMP_NUM_THREADS": str(fewer)}),
     }
+    if cpu_has_bfloat16():
+        ways["cvtk, amp"] = ([*cvtks[:-1], amp], {})
+    fewer_threads = {"OMP_NUM_THREADS": str(fewer)}
     for state in chosen.states:
-        names = list(ways) if state == "busy" else list(ways)[:2]
+        if state == "busy":
+            ways[f"cvtk, OMP_NUM_THREADS={fewer}"] = (cvtks, fewer_threads)
+        names = list(ways)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         with busy_program() if state == "busy" else contextlib.nullcontext():
             for _ in range(chosen.turns):

@@ -222,7 +222,17 @@ def test_mixed_precision_where_there_is_a_gpu(built):
     wrapper = built(amp=True, device="cuda").optim_wrapper
     assert wrapper.type == "AmpOptimWrapper"
     assert wrapper.dtype in ("bfloat16", "float16")
-    assert built(amp=True).optim_wrapper.type == "OptimWrapper", "not on a CPU"
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_mixed_precision_on_a_cpu_that_has_it(has, built, monkeypatch, caplog):
+    monkeypatch.setattr("cvtk.engine.precision.cpu_has_bfloat16", lambda: has)
+    wrapper = built(amp=True).optim_wrapper
+    if has:
+        assert (wrapper.type, wrapper.dtype) == ("AmpOptimWrapper", "bfloat16")
+    else:
+        assert wrapper.type == "OptimWrapper"
+        assert "No mixed precision: this cpu does not have it." in caplog.messages
 
 
 def test_batches_that_make_a_step_together_count_as_one(built):

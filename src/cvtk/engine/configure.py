@@ -11,6 +11,7 @@ from cvtk.engine.backbones import require_frozen_stages
 from cvtk.engine.batch import largest_batch
 from cvtk.engine.config_files import read_architecture
 from cvtk.engine.poses import fit_to_poses
+from cvtk.engine.precision import set_precision
 from cvtk.engine.spec import ModelSpec
 from cvtk.engine.trackers import add_tracker
 from cvtk.engine.training_data import TrainingData
@@ -106,17 +107,6 @@ def set_processes(cfg: dict[str, Any], device: str) -> None:
     set_where_present(cfg["model"], use_syncbn=False)
     if "RTMDet" in cfg["model"]["type"]:  # which uses it unasked
         cfg["model"]["use_syncbn"] = False
-
-
-def set_precision(cfg: dict[str, Any], device: str) -> None:
-    """Mixed precision, of the type that the device has."""
-    import torch
-
-    if not device.startswith("cuda"):
-        logger.info(f"No mixed precision: {device} does not have it.")
-        return
-    kind = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    cfg["optim_wrapper"].update(type="AmpOptimWrapper", dtype=kind)
 
 
 def _automatic_batch(

@@ -18,6 +18,7 @@ from cvtk.data.reading import USUAL, Reading
 from cvtk.data.sources import ImageSource
 from cvtk.data.videos import Video
 from cvtk.engine.config_files import read_config
+from cvtk.engine.corrections import correct_heads
 from cvtk.engine.devices import pick_device
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.pictures import Picture
@@ -216,6 +217,7 @@ def load_network(spec: ModelSpec, device: str, *, lean_masks: bool = True) -> An
         ) from None
     network.cfg = cfg
     network.thresholds = stored_thresholds(checkpoint, spec)
+    correct_heads(network)
     if lean_masks:
         use_lean_masks(network)
     return network.to(device).eval()

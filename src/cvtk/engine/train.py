@@ -16,6 +16,7 @@ from cvtk.data.reading import Reading
 from cvtk.engine.card import Done, write_card
 from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.configure import configure
+from cvtk.engine.corrections import correct_heads
 from cvtk.engine.devices import pick_device
 from cvtk.engine.evaluate import evaluate_to_files
 from cvtk.engine.layout import quick_layout
@@ -223,6 +224,7 @@ def build_runner(cfg: Any, device: str) -> Any:
     from mmengine.utils import import_modules_from_strings
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
+    from cvtk.engine.cpu_precision import CPUAmpOptimWrapper
     from cvtk.engine.images import KEPT, read_as_displayed
     from cvtk.engine.runner import TrainingRunner
 
@@ -235,9 +237,12 @@ def build_runner(cfg: Any, device: str) -> Any:
     read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg), keep=KEPT)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
+    if device == "cpu" and cfg.optim_wrapper.type == "AmpOptimWrapper":
+        run_cfg.optim_wrapper.type = CPUAmpOptimWrapper
     runner = TrainingRunner.from_cfg(run_cfg)
     runner.cfg = cfg  # what checkpoints record: MMDetection can build it alone
     runner.model = runner.model.to(device)
+    correct_heads(runner.model)
     use_lean_masks(runner.model)
     for hook in hooks:
         runner.register_hook(hook)

@@ -115,7 +115,7 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
             in_vanilla=False,
         ),
     ] = "f1"
-    amp: Annotated[bool, Option(help="mixed precision, on a GPU")] = False
+    amp: Annotated[bool, Option(help="mixed precision, if the device has it")] = False
     accumulate: Annotated[
         int,
         Option(help="batches per step", minimum=1, maximum=10_000),

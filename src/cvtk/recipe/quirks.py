@@ -122,7 +122,7 @@ def leave_out_missing_augmentations(cfg: Config, device: str) -> list[str]:
 
 
 def leave_out_mixed_precision(cfg: Config, device: str) -> list[str]:
-    """Some recipes train in mixed precision, which CPUs do not have."""
+    """Some recipes train in mixed precision, which MMEngine does on a GPU alone; see `--amp`."""
     wrapper = cfg.get("optim_wrapper") or {}
     if wrapper.get("type") != "AmpOptimWrapper" or device.startswith("cuda"):
         return []
