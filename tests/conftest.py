@@ -49,6 +49,8 @@ SLOW = (
     "engine/test_load_network.py",
     "engine/test_survivors.py",
     "engine/test_tiling.py",
+    "engine/test_training_masks.py::test_a_whole_pipeline",
+    "engine/test_training_masks.py::test_any_steps",
     "engine/test_weights.py::test_a_zip_bomb",
     "engine/test_weights.py::test_an_array_of_bytes",
     "engine/test_weights.py::test_no_damage",

@@ -227,6 +227,7 @@ def build_runner(cfg: Any, device: str) -> Any:
     from cvtk.engine.cpu_precision import CPUAmpOptimWrapper
     from cvtk.engine.images import KEPT, read_as_displayed
     from cvtk.engine.runner import TrainingRunner
+    from cvtk.engine.training_masks import load_training_masks
 
     # MMEngine's is one for all; a second training would write to the first's log.
     DetLocalVisualizer._instance_dict.clear()
@@ -235,6 +236,7 @@ def build_runner(cfg: Any, device: str) -> Any:
         import_modules_from_strings(**cfg.custom_imports)
     hooks = own_hooks(run_cfg)
     read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg), keep=KEPT)
+    load_training_masks(run_cfg._cfg_dict)
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
     if device == "cpu" and cfg.optim_wrapper.type == "AmpOptimWrapper":
