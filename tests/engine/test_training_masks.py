@@ -136,9 +136,6 @@ def test_any_steps_one_after_the_other_give_the_same_masks(steps, seed, count):
         lambda m: m.pad((32, 32), pad_val=1),
         lambda m: m.translate((20, 30), 2.5),
         lambda m: m.translate((20, 30), 3, border_value=1),
-        lambda m: m.crop_and_resize(
-            np.array([[2, 3, 15, 17.0]]), (7, 7), np.array([1])
-        ),
     ],
 )
 def test_what_does_not_pick_rows_and_columns_is_left_to_mmdetection(step):
@@ -146,6 +143,20 @@ def test_what_does_not_pick_rows_and_columns_is_left_to_mmdetection(step):
     assert np.array_equal(ours.masks, theirs.masks)
     # After it, all goes on.
     assert np.array_equal(ours.flip().masks, theirs.flip().masks)
+
+
+@pytest.mark.parametrize("binarize", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_boxes_are_cut_out_as_mmdetection_cuts_them(count, binarize):
+    rng = np.random.default_rng(0)
+    boxes = rng.uniform(0, [20, 12, 10, 8], (count, 4)).astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    which = rng.integers(0, 3, count)
+    found = [
+        masks.crop_and_resize(boxes, (7, 9), which, "cpu", binarize=binarize).masks
+        for masks in both()
+    ]
+    assert np.array_equal(*found) and found[0].dtype == found[1].dtype
 
 
 def test_what_a_step_writes_into_the_masks_stays():

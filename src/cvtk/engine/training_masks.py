@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import cv2
 import mmcv
 import numpy as np
+import torch
+from mmcv.ops import roi_align
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.bbox import HorizontalBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
@@ -206,6 +208,29 @@ class TrainingMasks(BitmapMasks):  # type: ignore[misc]
         rows = placed(self.height, out_shape[0], int(down))
         return self._through(rows, placed(self.width, out_shape[1], int(right)))
 
+    def crop_and_resize(
+        self,
+        bboxes: Any,
+        out_shape: tuple[int, int],
+        inds: Any,
+        device: Any = "cpu",
+        interpolation: str = "bilinear",
+        binarize: bool = True,
+    ) -> BitmapMasks:
+        """Cuts boxes out of the masks. MMDetection copies a whole mask for each box, which Mask R-CNN has 128 of."""
+        if not len(self) or not len(bboxes):
+            return super().crop_and_resize(
+                bboxes, out_shape, inds, device, interpolation, binarize
+            )
+        boxes = torch.as_tensor(bboxes, device=device)
+        used, which = torch.as_tensor(inds, device=device).unique(return_inverse=True)
+        rois = torch.cat((which.to(boxes.dtype)[:, None], boxes), dim=1)
+        masks = torch.from_numpy(self.masks).to(device).index_select(0, used)
+        masks = masks.to(boxes.dtype)[:, None]
+        cut = roi_align(masks, rois, out_shape, 1.0, 0, "avg", True).squeeze(1)
+        cut = cut >= 0.5 if binarize else cut
+        return BitmapMasks(cut.cpu().numpy(), *out_shape)
+
     @property
     def areas(self) -> Any:
         """(N,) the pixels of each mask."""
@@ -227,8 +252,6 @@ class TrainingMasks(BitmapMasks):  # type: ignore[misc]
 
     def to_tensor(self, dtype: Any, device: Any) -> Any:
         """(N, H, W) the masks."""
-        import torch
-
         if self._drawn:
             return super().to_tensor(dtype, device)
         return torch.from_numpy(self._draw()).to(device=device, dtype=dtype)
