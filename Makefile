@@ -22,11 +22,11 @@ help:
 	@echo "make clean  removes .venv and caches"
 
 # No compiler is needed: mmcv's operators are left out where pip builds it, and cvtk brings its own.
-$(READY): pyproject.toml constraints.txt hatch_build.py
+$(READY): pyproject.toml scenes/pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "cvtk needs Python 3.10 to 3.13. Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[mmdet,export,openvino,serve,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[mmdet,export,openvino,serve,dev]" ./scenes
 	$(BIN)/python -m pip check
 	@touch $@
 

@@ -19,8 +19,8 @@ import json
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,24 +42,45 @@ DRAWN = 160  # pixels; the height of drawn images, and their --image_size
 METRIC = "AP@[0.50:0.95|all|100]"
 
 
-def zoomed(factor: float) -> Callable[[int], list[str]]:
-    """Images are enlarged before pieces of `--image_size` are cut out of them."""
+@dataclass(frozen=True)
+class Change:
+    """Options of `train`, and, given the --image_size, keys of the configuration as `--set` takes them."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keys: Callable[[int], list[str]] = lambda size: []
+
+
+# Where a training without mosaic enlarges or shrinks images, before pieces of `--image_size` are cut out of them.
+RESIZE = "custom_hooks.1.switch_pipeline.2"
+
+
+def zoomed(factor: float) -> Change:
+    """All images are larger."""
 
     def keys(size: int) -> list[str]:
         side = round(factor * size)
-        step = "custom_hooks.1.switch_pipeline.2"
-        return [f"{step}.scale=({side}, {side})"]
+        return [f"{RESIZE}.scale=({side}, {side})"]
 
-    return keys
+    return Change(keys=keys)
 
 
-# Keys of the configuration as `--set` takes them, given the --image_size.
-TRICKS: dict[str, Callable[[int], list[str]]] = {
-    "defaults": lambda size: [],
+def scaled(low: float, high: float) -> Change:
+    """Images are enlarged and shrunk by other factors than 0.5 to 2."""
+    return Change(keys=lambda size: [f"{RESIZE}.ratio_range=({low}, {high})"])
+
+
+TRICKS = {
+    "defaults": Change(),
     "enlarged 1.25": zoomed(1.25),
     "enlarged 1.5": zoomed(1.5),
     "enlarged 2": zoomed(2),
     "enlarged 3": zoomed(3),
+    "scales 0.75 to 1.5": scaled(0.75, 1.5),
+    "scenes": Change({"weights": "scenes"}),
+    "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
+    "mixed precision": Change({"amp": True}),
+    "batch of 2": Change({"batch_size": 2}),
+    "batch of 8": Change({"batch_size": 8}),
 }
 
 
@@ -159,19 +180,19 @@ def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
     labels = files.folder / "label.txt"
     model = cvtk.create_model(MODEL, labels=labels, task="segm")
     start = time.process_time()
+    usual = {"batch_size": 4, "weights": "none"}
     model.train(
         files.split("train"),
         files.split("valid"),
         output_weights=folder / "model.pth",
         epochs=files.epochs,
-        batch_size=4,
         image_size=files.size,
-        weights="none",
         num_workers=0,
         seed=seed,
         device="cpu",
         force=True,
-        set=TRICKS[name](files.size),
+        set=TRICKS[name].keys(files.size),
+        **{**usual, **TRICKS[name].options},
     )
     seconds = time.process_time() - start
     found = {split: tested(folder / "model.pth", files.split(split), files.size) for split in ("valid", "test")}  # fmt: skip

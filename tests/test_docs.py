@@ -50,6 +50,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "scenes" / "README.md",
     *sorted(DOCS.glob("*.md")),
 ]
 # Each entry is a folder, and the pages that run in it.

@@ -390,3 +390,21 @@ def test_both_scripts_go_on_from_weights_of_other_classes(
     (line,) = re.findall("^Starts from .*, but for .*$", outputs[1], re.M)
     named = re.findall(r"'([\w.]+)'", line.split("but for")[1])
     assert {name.rsplit(".", 1)[0] for name in named} == left
+
+
+@pytest.mark.train
+def test_both_scripts_start_from_drawn_scenes(demo, tmp_path, call, command):
+    losses = []
+    for mode, run in (("helper", call), ("vanilla", command)):
+        script = tmp_path / f"{mode}.py"
+        model = "rtmdet-ins_tiny_8xb32-300e_coco"
+        create_script(script, "segm", model, vanilla=mode == "vanilla")
+        options = "--epoch 1 --batch_size 2 --image_size 64 --num_workers 0"
+        options += f" --device cpu --weights scenes --output_weights {mode}/a.pth"
+        files = ["--label", demo.label, "--train", demo.train]
+        done = run(script, "train", *options.split(), *map(str, files))
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^Starts from .*scenes", done.stdout, re.M)
+        table = tmp_path / mode / "a.train_stats.train.txt"
+        losses.append(pd.read_csv(table, sep="\t")["loss"].tolist())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)

@@ -25,6 +25,7 @@ KINDS = {"segm": "masks", "det": "boxes"}
 TASKS = {"segm": "Instance segmentation", "det": "Object detection"}
 STARTS = {
     "none": "from random weights",
+    "scenes": "from weights that were trained on drawn scenes",
     "imagenet": "from a backbone that was trained on ImageNet",
     "coco": "from weights that were trained on COCO",
 }

@@ -1,4 +1,4 @@
-"""What a training starts from: COCO's weights, a file, an address, or a backbone from ImageNet."""
+"""What a training starts from: weights of COCO or of drawn scenes, a file, an address, or a backbone from ImageNet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from cvtk.recipe.nodes import each_dict
 
 
 def find_weights(config: Path, weights: str) -> str:
-    """The file of a checkpoint: the catalogue's for `coco`, a file, or a URL to download."""
+    """The file of a checkpoint: the catalogue's for `coco`, that of `scenes`, a file, or a URL to download.
+
+    Raises:
+        ModelError: There is none of such a name.
+    """
+    if weights == "scenes":
+        return str(scenes_file(config))
     address = coco_address(config) if weights == "coco" else weights
     return str(fetched(address)) if "://" in address else address
 
@@ -38,13 +44,35 @@ def coco_address(config: Path) -> str:
     )
 
 
+def scenes_file(config: Path) -> Path:
+    """The weights of an architecture that learned from drawn scenes; they are a package of their own.
+
+    Raises:
+        ModelError: There are none for it, or the package is not installed.
+    """
+    try:
+        from drawn_scenes import WEIGHTS
+    except ImportError:
+        raise ModelError(
+            "--weights scenes needs the package drawn-scenes, which is not installed.",
+            "It is the folder scenes of cvtk's repository: pip install ./scenes",
+        ) from None
+    file: Path | None = WEIGHTS.get(config.stem)
+    if file is None:
+        raise ModelError(
+            f"There are no weights of scenes for {config.stem}, only for {', '.join(WEIGHTS)}.",
+            "Choose that, or use --weights none.",
+        )
+    return file
+
+
 def start_weights(cfg: Any, config: Path, weights: str, trust: bool = False) -> str:
     """Writes the weights to start from, without the parts for other classes; says so.
 
     Args:
         cfg: The complete configuration.
         config: The architecture's own file.
-        weights: "coco", a file or a URL.
+        weights: "coco", "scenes", a file or a URL.
         trust: Whether the file may hold anything; see `read_weights`.
 
     Returns:

@@ -87,9 +87,9 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
     weights: Annotated[
         str,
         Option(
-            help="start: coco, imagenet, none, file or URL",
+            help="start: coco, scenes, imagenet, none, file or URL",
             pattern=re.compile(r"\S.*"),
-            expected="coco, imagenet, none, a file or a URL",
+            expected="coco, scenes, imagenet, none, a file or a URL",
         ),
     ] = "coco"
     seed: Annotated[

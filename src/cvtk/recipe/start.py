@@ -9,7 +9,7 @@ FIXED_NORMALIZATION = {"Darknet", "HRNet", "RegNet", "Res2Net", "ResNet"}
 
 
 def set_start(model: Node, weights: str) -> None:
-    """Fits a model to what it starts from: "coco", "imagenet", "none", a file or a URL."""
+    """Fits a model to what it starts from: "coco", "scenes", "imagenet", "none", a file or a URL."""
     for part in each_dict(model):
         if weights != "imagenet" and "Pretrained" in str(part.get("init_cfg")):
             part["init_cfg"] = None  # all weights come from elsewhere
