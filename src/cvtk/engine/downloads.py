@@ -31,7 +31,7 @@ LEAST = (
 )  # bytes: a kibibyte per second, which would take a day for the smallest weights
 PART = 2**20  # bytes
 PATIENCE = 600.0  # seconds that a full disk or a suspended program may keep what has arrived waiting
-REMEDY = "Use --weights FILE, or --weights none to train from scratch."
+REMEDY = "Use --weights FILE, --weights scenes for RTMDet-Ins tiny, or --weights none to train from scratch."
 
 Arrived: TypeAlias = "queue.Queue[int | bytes | Exception]"
 """What a server sends: how many bytes it announces (0: it does not say), parts, and an empty one or an error."""
