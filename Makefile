@@ -49,7 +49,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@for script in $(filter-out benchmarks/zoo.py benchmarks/export_table.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out $(addprefix benchmarks/,zoo.py export_table.py accuracy.py peer.py),$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 zoo: $(READY)

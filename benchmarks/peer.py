@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -230,12 +231,11 @@ def yolo_files(args: argparse.Namespace) -> Path:
     for split in SPLITS[:2]:
         if not (folder / split / "data.yaml").exists():
             convert(args.data / split / "segm.json", folder / split, target_format="yolo")  # fmt: skip
-    names = (args.data / "label.txt").read_text().split()
-    lines = [f"path: {folder.resolve()}", "train: train/images/train"]
-    lines += ["val: valid/images/train", "names:"]
-    lines += [f"  {number}: {name}" for number, name in enumerate(names)]
+    written = yaml.safe_load((folder / "train" / "data.yaml").read_text())
+    sets = {"train": "train/images/train", "val": "valid/images/train"}
+    about = {"path": str(folder.resolve()), **sets, "names": written["names"]}
     file = folder / "data.yaml"
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text(yaml.safe_dump(about))
     return file
 
 
