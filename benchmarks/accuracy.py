@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --folder results [--sets cells ...] [--tricks ...] [--seeds 3] [--strawberry FOLDER]
 
-Each trial is a training of RTMDet-Ins tiny from scratch, by the defaults but for one change (`TRICKS`), on one set
+Each trial is a training of RTMDet-Ins tiny, by the defaults and from scratch but for one change (`TRICKS`), on one set
 (`SETS`) with one seed, in a process of its own with one thread. The best epoch on the validation images is then tested
 on images that nothing was chosen on, at several sizes of the image. The table shows the mean mask AP over the seeds, its
 paired difference from the defaults at size 1 with a 95% interval (Student's t over the seeds), that of the validation

@@ -4,8 +4,8 @@
 
 MMDetection's way is what its `tools/train.py` does: `Runner.from_cfg(Config.fromfile(...)).train()`, on the
 configuration that cvtk wrote. All take turns, each in a process of its own; the busy program is a Python that counts.
-With it, cvtk is timed once more with a thread less than there are cores; and where the processor computes with
-bfloat16, with `--amp`, which changes the results. A step is the median of the last epochs, an
+Where the processor computes with bfloat16, cvtk is timed with `--amp` too, which changes the results; and with the busy
+program once more with a thread less than there are cores. A step is the median of the last epochs, an
 epoch goes from its last step to the last of the next one, so it has the validation and the checkpoints in it; the first
 epoch, in which workers start, is left out. Ratios are those of the epochs, turn by turn.
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as api
 
+from cvtk.demo.dataset import annotation
 from draw import CLASSES, scene
 
 SIZE = (320, 256)  # pixels of a scene: width, height
@@ -54,7 +53,7 @@ def draw_set(folder: Path, seed: int, count: int) -> None:
         size = {"width": SIZE[0], "height": SIZE[1]}
         images.append({"id": number, "file_name": f"{number:05d}.jpg", **size})
         for item in objects:
-            ids = {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0}
+            ids = {"id": len(annotations) + 1, "image_id": number}
             annotations.append({**ids, **item})
     categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)]
     document = {"images": images, "annotations": annotations, "categories": categories}
@@ -65,18 +64,7 @@ def draw_one(folder: Path, seed: int, number: int) -> list[dict[str, Any]]:
     """Draws one scene; its annotations, without their ids."""
     image, objects = scene(np.random.default_rng([seed, number]), SIZE)
     image.save(folder / f"{number:05d}.jpg", quality=90)
-    return [annotation(kind + 1, mask) for kind, mask in objects]
-
-
-def annotation(category: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """An object as COCO has it."""
-    packed = api.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {
-        "category_id": category,
-        "segmentation": {**packed, "counts": packed["counts"].decode()},
-        "area": int(mask.sum()),
-        "bbox": api.toBbox(packed).tolist(),
-    }
+    return [annotation(mask, kind + 1, crowd=False, packed=True) for kind, mask in objects]  # fmt: skip
 
 
 def train(folder: Path, labels: Path, epochs: int) -> None:

@@ -50,7 +50,7 @@ def test_all_kinds_of_objects_occur():
 def test_an_object_differs_from_what_is_around_it(drawn):
     # Else nothing could be learned; one or the other may be as its ground by chance.
     contrasts = []
-    for (image, objects), _ in zip(drawn, range(20), strict=True):
+    for image, objects in drawn:
         pixels = np.asarray(image, float)
         for _, mask in objects:
             inside = pixels[mask].mean(0)
@@ -61,7 +61,7 @@ def test_an_object_differs_from_what_is_around_it(drawn):
 def test_annotations_are_coco():
     mask = np.zeros((6, 8), bool)
     mask[2:4, 1:6] = True
-    made = annotation(5, mask)
+    made = annotation(mask, 5, crowd=False, packed=True)
     assert made["category_id"] == 5
     assert made["area"] == 10
     assert made["bbox"] == [1, 2, 5, 2]

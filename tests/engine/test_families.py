@@ -90,3 +90,50 @@ def test_a_package_that_is_missing_is_named(two_images, demo, tmp_path):
     model = create_model(name, labels=demo.label)
     with pytest.raises(InstallError, match=r"pip install onedl-mmpretrain"):
         model.train(two_images, output_weights=tmp_path / "a.pth", device="cpu")
+
+
+@pytest.mark.train
+def test_boxes_of_ssd_are_validated_and_predicted(two_images, demo, tmp_path):
+    # MMDetection alone trains it, and ends with an error where it predicts.
+    name = "ssdlite_mobilenetv2-scratch_8xb24-600e_coco"
+    model = create_model(name, labels=demo.label, task="det")
+    model.train(
+        two_images,
+        two_images,
+        output_weights=tmp_path / "a.pth",
+        epoch=1,
+        batch_size=2,
+        num_workers=0,
+        image_size=64,
+        weights="none",
+        device="cpu",
+    )
+    metrics = pd.read_csv(tmp_path / "a.train_stats.valid.txt", sep="\t")
+    assert 0 <= metrics["coco/bbox_mAP"].item() <= 1
+    (image,) = (demo.test.parent / "images").glob("*1.*")
+    (result,) = model.predict(image, score=0.0, device="cpu")
+    assert len(result.to_dicts()) > 0
+
+
+@pytest.mark.train
+def test_mixed_precision_on_a_cpu(two_images, demo, tmp_path, monkeypatch):
+    # PyTorch imitates bfloat16 where the processor does not have it.
+    monkeypatch.setattr("cvtk.engine.precision.cpu_has_bfloat16", lambda: True)
+    losses = []
+    for amp in (False, True):
+        output = tmp_path / f"{amp}.pth"
+        create_model("rtmdet-ins_tiny", labels=demo.label).train(
+            two_images,
+            output_weights=output,
+            epoch=1,
+            batch_size=2,
+            num_workers=0,
+            image_size=64,
+            weights="none",
+            amp=amp,
+            device="cpu",
+        )
+        table = output.with_suffix(".train_stats.train.txt")
+        losses.append(pd.read_csv(table, sep="\t")["loss"].item())
+    assert losses[0] != losses[1], "numbers of 16 bits were not used"
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)

@@ -30,7 +30,7 @@ def short_floats(device: str) -> str:
 def cpu_has_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16; imitated, as PyTorch does it elsewhere, it is slower.
 
-    PyTorch tells it since 2.6; before, the answer is no.
+    Where PyTorch is too old to tell, the answer is no.
     """
     import torch
 
