@@ -61,7 +61,7 @@ def scenes_file(config: Path) -> Path:
     if file is None:
         raise ModelError(
             f"There are no weights of scenes for {config.stem}, only for {', '.join(WEIGHTS)}.",
-            "Choose that, or use --weights none.",
+            "Choose that model with `cvtk create --model`, or use --weights none.",
         )
     return file
 
