@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before PyTorch is imported: several processes run tests side by side, each on one core.
@@ -103,6 +105,22 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
     """4, 3 and 3 images of 128 x 96 pixels; read only. Of each split the first has a crowd, the last is empty."""
     folder: Path = tmp_path_factory.mktemp("demo data")
     return make_demo(folder, images=(4, 3, 3), size=(128, 96), seed=1)
+
+
+@pytest.fixture(scope="module")
+def make_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Path]]:
+    """Makes folders that are gone when the tests of the file are: their trainings would fill a small disk."""
+    made = []
+
+    def make(name: str) -> Path:
+        made.append(tmp_path_factory.mktemp(name))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

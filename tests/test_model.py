@@ -35,9 +35,9 @@ def told():
 
 
 @pytest.fixture(scope="module")
-def trained(demo, labels, told, tmp_path_factory):
+def trained(demo, labels, told, make_folder):
     """A model that was trained for an epoch, and reports also what it is unsure of."""
-    folder = tmp_path_factory.mktemp("my model")
+    folder = make_folder("my model")
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
     (base,) = configs.rglob("rtmdet-ins_tiny_8xb32-300e_coco.py")
     config = folder / "tiny.py"

@@ -66,7 +66,7 @@ def test_a_model_that_is_off_is_worse_in_either_order(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(make_folder):
     """40 test images of `cvtk demo`, and what one training found in them after 3, 27 and 30 epochs.
 
     The models are RTMDet-Ins tiny from scratch, on 60 images; kept are the boxes of the surest 12 objects per image.
@@ -79,7 +79,7 @@ def trained(tmp_path_factory):
         return {**known, "score": score[0]} if score else known
 
     truth = [coco(*row) for row in content["truth"]]
-    folder = tmp_path_factory.mktemp("trained")
+    folder = make_folder("trained")
     dataset = read(write(folder, truth, content["images"], content["classes"]))
 
     def rival(name):

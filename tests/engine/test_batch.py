@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
@@ -9,6 +11,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import torch
 
 from cvtk.engine.batch import largest_batch
+from cvtk.engine.runner import TrainingRunner
 
 MB = 2**20
 
@@ -48,3 +51,13 @@ def fitted(built, monkeypatch):
 )
 def test_the_largest_batch_that_fits(gpu_mb, images, expected, fitted):
     assert fitted(gpu_mb, images) == expected
+
+
+@pytest.mark.train
+def test_the_folder_of_an_earlier_training_is_not_needed(fitted, built, tmp_path):
+    earlier = built(image_size=64)
+    earlier.work_dir = str(tmp_path / "earlier")
+    TrainingRunner.from_cfg(earlier)
+    shutil.rmtree(earlier.work_dir)
+    assert fitted(2000) == 32
+    assert not (tmp_path / "earlier").exists()

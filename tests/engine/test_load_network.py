@@ -32,8 +32,8 @@ def write(folder, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
+def trained(make_folder):
+    folder = make_folder("trained")
     return folder, write(folder)
 
 

@@ -23,8 +23,8 @@ MODEL = "pose2seg_r50_fpn"
 
 
 @pytest.fixture(scope="module")
-def dancers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dancers")
+def dancers(make_folder):
+    folder = make_folder("dancers")
     return make_demo(folder, images=(3, 2, 1), size=(64, 48), seed=1, poses=True)
 
 

@@ -35,17 +35,17 @@ TRAIN = (
 
 
 @pytest.fixture(scope="module")
-def dancers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dancers")
+def dancers(make_folder):
+    folder = make_folder("dancers")
     return make_demo(folder, images=(4, 3, 3), size=(128, 96), seed=1, poses=True)
 
 
 @pytest.fixture(scope="module")
-def folders(dancers, tmp_path_factory, command, call):
+def folders(dancers, make_folder, command, call):
     """The folder of each kind of script, which has trained, evaluated and found."""
     made = {}
     for mode in ("helper", "vanilla"):
-        folder = made[mode] = tmp_path_factory.mktemp(mode)
+        folder = made[mode] = make_folder(mode)
         script = create_script(
             folder / "pose.py", "segm", MODEL, vanilla=mode == "vanilla"
         )

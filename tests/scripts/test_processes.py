@@ -60,22 +60,22 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def config(make_folder):
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
     (base,) = configs.rglob(f"{BASE}.py")
-    file = tmp_path_factory.mktemp("plain") / "plain_1xb4.py"
+    file = make_folder("plain") / "plain_1xb4.py"
     file.write_text(PLAIN.format(base=str(base)))
     return file
 
 
 @pytest.fixture(scope="module")
-def trained(demo, config, tmp_path_factory, command):
+def trained(demo, config, make_folder, command):
     """(mode, processes) -> the folder of a training with four images in a step."""
     made = {}
 
     def get(mode, processes):
         if (mode, processes) not in made:
-            folder = tmp_path_factory.mktemp(f"{mode}_{processes}")
+            folder = make_folder(f"{mode}_{processes}")
             script = create_script(
                 folder / "det.py", "det", str(config), vanilla=mode == "vanilla"
             )

@@ -25,9 +25,9 @@ EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(make_folder):
     """A folder with a script of each kind."""
-    made = tmp_path_factory.mktemp("resume")
+    made = make_folder("resume")
     for mode in ("helper", "vanilla"):
         create_script(made / f"{mode}.py", "det", MODEL, vanilla=mode == "vanilla")
     return made

@@ -39,11 +39,11 @@ TRAINING = {
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(make_folder):
     """A configuration that reports also what a hardly trained model is unsure of."""
     configs = Path(mmdet.__file__).parent / ".mim" / "configs"
     (base,) = configs.rglob("rtmdet-ins_tiny_8xb32-300e_coco.py")
-    file = tmp_path_factory.mktemp("configuration") / "tiny.py"
+    file = make_folder("configuration") / "tiny.py"
     changes = "model = dict(test_cfg=dict(score_thr=0.001, max_per_img=20))"
     file.write_text(f"_base_ = {str(base)!r}\n{changes}\n")
     return file
@@ -61,9 +61,9 @@ def training(folder, tiny, first_id=1, **config):
 
 
 @pytest.fixture(scope="module")
-def trained(executor, tiny, tmp_path_factory):
+def trained(executor, tiny, make_folder):
     """A tree after its training, and each progress that was shown meanwhile."""
-    tree = training(tmp_path_factory.mktemp("trained"), tiny, first_id=0)
+    tree = training(make_folder("trained"), tiny, first_id=0)
     shown, ended = [], threading.Event()
 
     def watch():

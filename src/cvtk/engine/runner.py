@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from mmdet.visualization import DetLocalVisualizer
 from mmengine import dist
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -26,6 +27,11 @@ class TrainingRunner(Runner):  # type: ignore[misc]
             if type(handler) is logging.StreamHandler:
                 logger.removeHandler(handler)
         return logger
+
+    def build_visualizer(self, *args: Any, **kwargs: Any) -> Any:
+        """MMEngine's, which is one for all: a second training would write to the first one's folder."""
+        DetLocalVisualizer._instance_dict.clear()
+        return super().build_visualizer(*args, **kwargs)
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Goes on from a checkpoint of this very training.

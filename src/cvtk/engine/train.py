@@ -220,7 +220,6 @@ def choices_named(options: TrainOptions) -> Iterator[None]:
 
 def build_runner(cfg: Any, device: str) -> Any:
     """MMEngine's Runner, ready to train, with cvtk's hooks."""
-    from mmdet.visualization import DetLocalVisualizer
     from mmengine.utils import import_modules_from_strings
 
     from cvtk.engine.coco_metric import CvtkCocoMetric
@@ -229,8 +228,6 @@ def build_runner(cfg: Any, device: str) -> Any:
     from cvtk.engine.runner import TrainingRunner
     from cvtk.engine.training_masks import load_training_masks
 
-    # MMEngine's is one for all; a second training would write to the first's log.
-    DetLocalVisualizer._instance_dict.clear()
     run_cfg = copy.deepcopy(cfg)
     if cfg.get("custom_imports"):  # in a process that has not fitted the configuration
         import_modules_from_strings(**cfg.custom_imports)

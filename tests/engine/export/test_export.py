@@ -59,9 +59,9 @@ AS_LARGE = [
 
 
 @pytest.fixture(scope="module")
-def exported(demo, tmp_path_factory):
+def exported(demo, make_folder):
     """Weights of a short training, and their exported files."""
-    folder = tmp_path_factory.mktemp("exported")
+    folder = make_folder("exported")
     model = cvtk.create_model("rtmdet-ins_tiny_8xb32-300e_coco", labels=demo.label)
     model.train(
         demo.train,

@@ -41,13 +41,13 @@ def found_by(run):
 
 
 @pytest.fixture(scope="module")
-def done(spec, many, tmp_path_factory):
+def done(spec, many, make_folder):
     """12 trainings that are done: their options, their predictions, and what came of all of them."""
     from cvtk.options import TrainOptions
 
     options = TrainOptions(
         many.train,
-        output_weights=tmp_path_factory.mktemp("out") / "a.pth",
+        output_weights=make_folder("out") / "a.pth",
         device="cpu",
         folds=2,
         seeds=2,

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
-def train(demo, tmp_path_factory):
+def train(demo, make_folder):
     """Trains in one folder, which it has as `out`."""
-    out = tmp_path_factory.mktemp("out")
+    out = make_folder("out")
 
     def trained(**options):
         model = create_model("rtmdet_tiny_8xb32-300e_coco", labels=demo.label)
