@@ -55,13 +55,12 @@ def test_from_imagenet_the_backbone_is_loaded():
     assert before["init_cfg"]["type"] == "Pretrained"
 
 
+@pytest.mark.parametrize("kind", [{"type": "Pretrained"}, {}], ids=["most", "PVT"])
 @pytest.mark.parametrize("weights", ["coco", "my.pth", "https://example.org/a.pth"])
-def test_with_weights_of_its_own_a_backbone_downloads_none(weights):
+def test_with_weights_of_its_own_a_backbone_downloads_none(weights, kind):
     kaiming = {"type": "Kaiming", "layer": "Conv2d"}
     model = {
-        "backbone": {
-            "init_cfg": {"type": "Pretrained", "checkpoint": "torchvision://a"}
-        },
+        "backbone": {"init_cfg": {**kind, "checkpoint": "torchvision://a"}},
         "neck": {"init_cfg": dict(kaiming)},
     }
     set_start(model, weights)

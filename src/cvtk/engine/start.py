@@ -128,8 +128,8 @@ def fetch_backbones(cfg: Any, trust: bool = False) -> None:
     """
     for part in each_dict(cfg.model):
         start = part.get("init_cfg")
-        if isinstance(start, dict) and start.get("type") == "Pretrained":
-            start["checkpoint"] = _find_backbone(str(start.get("checkpoint")))
+        if isinstance(start, dict) and "checkpoint" in start:
+            start["checkpoint"] = _find_backbone(str(start["checkpoint"]))
             read_weights(start["checkpoint"], trust)
 
 

@@ -11,7 +11,8 @@ FIXED_NORMALIZATION = {"Darknet", "HRNet", "RegNet", "Res2Net", "ResNet"}
 def set_start(model: Node, weights: str) -> None:
     """Fits a model to what it starts from: "coco", "scenes", "imagenet", "none", a file or a URL."""
     for part in each_dict(model):
-        if weights != "imagenet" and "Pretrained" in str(part.get("init_cfg")):
+        # Most say "Pretrained" beside the checkpoint; PVT's do not.
+        if weights != "imagenet" and "checkpoint" in str(part.get("init_cfg")):
             part["init_cfg"] = None  # all weights come from elsewhere
         if weights == "none" and part.get("type") in FIXED_NORMALIZATION:
             part["norm_eval"] = False

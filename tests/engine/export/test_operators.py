@@ -1,4 +1,4 @@
-"""What stands for operators of mmcv in exported files gives what they give."""
+"""What stands for operators in exported files gives what they give."""
 
 from __future__ import annotations
 
@@ -67,3 +67,19 @@ def test_the_weights_of_carafe():
     expected = layer.kernel_normalizer(mask)
     torch.testing.assert_close(ours.kernel_normalizer(layer, mask), expected)
     assert ours.kernel_normalizer(layer, mask[:0]).shape == (0, *expected.shape[1:])
+
+
+@pytest.mark.parametrize("size", [(), (5,), (4, 7)], ids=str)
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_group_normalization(count, size):
+    """Recorded with three regions, it takes any number."""
+    layer = torch.nn.GroupNorm(4, 8).requires_grad_(False)
+    for values in (layer.weight, layer.bias):
+        torch.nn.init.uniform_(values)
+
+    def normalized(features):
+        return ours.group_norm(features, 4, layer.weight, layer.bias, layer.eps)
+
+    traced = torch.jit.trace(normalized, torch.rand(3, 8, *size))
+    features = torch.rand(count, 8, *size)
+    torch.testing.assert_close(traced(features), layer(features))

@@ -1,10 +1,11 @@
-"""Operators of mmcv by those that every runtime has: deformable convolutions and CARAFE.
+"""Operators by those that every runtime has: deformable convolutions, CARAFE and group normalization.
 
-What stands in files is PyTorch's `grid_sample`, which ONNX has since version 16 of its operators.
+For the first, what stands in files is PyTorch's `grid_sample`, which ONNX has since version 16 of its operators.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import torch
@@ -129,6 +130,29 @@ def kernel_normalizer(self: Any, mask: Tensor) -> Tensor:
     cells = self.up_kernel**2
     apart = shuffled.reshape(-1, self.up_group, cells, height, width).softmax(2)
     return apart.reshape(-1, self.up_group * cells, height, width)
+
+
+def group_norm(
+    features: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`group_norm`: features (N, C, ...) with a mean of 0 and a variance of 1 in each group of channels.
+
+    ONNX's leaves the size of a group to be found out, which is not possible where N is 0.
+    """
+    channels, sides = int(features.shape[1]), features.shape[2:]
+    size = channels // num_groups * math.prod(sides)
+    groups = features.reshape(-1, num_groups, size)
+    centred = groups - groups.mean(-1, keepdim=True)
+    variance = centred.square().mean(-1, keepdim=True)
+    values = (centred / (variance + eps).sqrt()).reshape(-1, channels, *sides)
+    each = (channels, *[1] * len(sides))
+    if weight is not None:
+        values = values * weight.reshape(each)
+    return values if bias is None else values + bias.reshape(each)
 
 
 def _pair(value: Pair) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvtk.engine.export import operators
+from cvtk.engine.export import mask_heads, operators
 from cvtk.errors import ModelError
 
 _split = Tensor.split
@@ -231,85 +231,6 @@ def score_voting(
     return torch.cat([voted, det_bboxes[:, 4:]], 1), det_labels
 
 
-def masks_of_kernels(
-    self: Any, mask_feat: Tensor, kernels: Tensor, priors: Tensor
-) -> Tensor:
-    """`RTMDetInsHead._mask_predict_by_feat_single`: the masks (N, h, w) that kernels (N, P) of objects make.
-
-    The original convolves with as many groups as there are objects, a number that a file would hold fast.
-    """
-    height, width = mask_feat.shape[-2:]
-    grid = self.prior_generator.single_level_grid_priors(
-        (height, width), level_idx=0, device=mask_feat.device
-    )
-    points, strides = priors[:, None, :2], priors[:, None, 2:3]
-    places = ((points - grid[None, :, :2]) / (strides * 8)).permute(0, 2, 1)
-    shared = mask_feat.reshape(1, mask_feat.shape[-3], -1)
-    values = torch.cat([places, shared.expand(places.shape[0], -1, -1)], 1)
-    weights = kernels.split([*self.weight_nums, *self.bias_nums], 1)
-    layers = len(self.weight_nums)
-    for number in range(layers):
-        bias = weights[layers + number][:, :, None]
-        channels = self.weight_nums[number] // self.bias_nums[number]
-        weight = weights[number].reshape(-1, self.bias_nums[number], channels)
-        values = torch.bmm(weight, values) + bias
-        if number < layers - 1:
-            values = values.relu()
-    return values.reshape(-1, height, width)
-
-
-def parse_dynamic_params(
-    self: Any, params: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    """`CondInstMaskHead.parse_dynamic_params`: the layers of each object, of none too; see `convolve_each`."""
-    sizes, layers = [*self.weight_nums, *self.bias_nums], len(self.weight_nums)
-    parts = _split(params, sizes, 1)
-    # The original leaves the number of inputs to `reshape`, which cannot know it where there is no object.
-    weights = [
-        part.reshape(-1, size // outputs, 1, 1)
-        for part, size, outputs in zip(
-            parts[:layers], self.weight_nums, self.bias_nums, strict=True
-        )
-    ]
-    return weights, [part.reshape(-1) for part in parts[layers:]]
-
-
-def convolve_each(
-    self: Any, features: Tensor, weights: list[Tensor], biases: list[Tensor], _: Any
-) -> Tensor:
-    """`CondInstMaskHead.dynamic_conv_forward`: for each of N objects its own layers of convolution by 1 x 1.
-
-    Args:
-        self: The head.
-        features: (1, N * channels, h, w).
-        weights: Of each layer, (N * outputs, inputs, 1, 1).
-        biases: Of each layer, (N * outputs).
-        _: N, which a file would hold fast.
-
-    Returns:
-        (1, N, h, w).
-    """
-    height, width = features.shape[-2:]
-    values = features.reshape(-1, weights[0].shape[1], height * width)
-    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):
-        last = number == len(weights)
-        outputs = 1 if last else self.in_channels
-        layer = weight.reshape(-1, outputs, weight.shape[1])
-        values = torch.bmm(layer, values) + bias.reshape(-1, outputs, 1)
-        values = values if last else values.relu()
-    return values.reshape(1, -1, height, width)
-
-
-def crop_to_boxes(
-    self: Any, mask_preds: list[Tensor], batch_img_metas: Any, positive_infos: Any
-) -> list[Tensor]:
-    """`YOLACTProtonet.crop_mask_preds`: masks (h, w, N) of an image as (N, h, w), 0 outside their boxes."""
-    [masks], [about], [objects] = mask_preds, batch_img_metas, positive_infos
-    height, width = about["img_shape"][:2]
-    sizes = objects.bboxes.new_tensor([width, height, width, height])
-    return [self.crop_single(masks, objects.bboxes / sizes).permute(2, 0, 1)]
-
-
 def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """`Tensor.split`, for which a tensor in one part is that part, however long.
 
@@ -340,6 +261,7 @@ def stand_ins() -> Iterator[None]:
         RTMDetInsHead,
         YOLACTProtonet,
     )
+    from mmdet.models.roi_heads import SCNetRoIHead
     from mmdet.models.roi_heads.bbox_heads import BBoxHead
     from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
     from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
@@ -354,19 +276,21 @@ def stand_ins() -> Iterator[None]:
         utils.filter_scores_and_topk: filter_scores_and_topk,
         bbox.distance2bbox: distance2bbox,
         delta_xywh_bbox_coder.delta2bbox: delta2bbox,
-        RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
+        RTMDetInsHead._mask_predict_by_feat_single: mask_heads.masks_of_kernels,
         SingleRoIExtractor.forward: extract_from_levels,
-        CondInstMaskHead.dynamic_conv_forward: convolve_each,
-        CondInstMaskHead.parse_dynamic_params: parse_dynamic_params,
-        YOLACTProtonet.crop_mask_preds: crop_to_boxes,
+        CondInstMaskHead.dynamic_conv_forward: mask_heads.convolve_each,
+        CondInstMaskHead.parse_dynamic_params: mask_heads.parse_dynamic_params,
+        YOLACTProtonet.crop_mask_preds: mask_heads.crop_to_boxes,
+        SCNetRoIHead._fuse_glbctx: mask_heads.add_context,
         EmbeddingRPNHead._decode_init_proposals: decode_init_proposals,
         BBoxHead.refine_bboxes: refine_bboxes,
         PAAHead.score_voting: score_voting,
         Tensor.split: split,
+        F.group_norm: operators.group_norm,
         F.multi_head_attention_forward: multi_head_attention_forward,
     }
     heads = [RTMDetInsHead, CondInstMaskHead, YOLACTProtonet, SingleRoIExtractor]
-    heads += [EmbeddingRPNHead, BBoxHead, PAAHead, mmcv.ops.CARAFEPack]
+    heads += [SCNetRoIHead, EmbeddingRPNHead, BBoxHead, PAAHead, mmcv.ops.CARAFEPack]
     libraries = "mmdet.", "mmcv.ops"
     modules = [m for name, m in sys.modules.items() if name.startswith(libraries)]
     owners = [*modules, *heads, Tensor, F]
