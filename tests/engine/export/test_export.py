@@ -333,7 +333,7 @@ def test_without_mmdetection_mistakes_end_in_one_line(exported, tmp_path):
 )
 def test_the_example_needs_little(exported, demo, tmp_path, kind, without):
     example = exported / f"fruit_{kind}.py"
-    assert len(example.read_text().splitlines()) <= 67
+    assert len(example.read_text().splitlines()) <= 54
     for file in exported.glob("fruit*"):
         if file.is_file() and file.suffix != ".pth":
             shutil.copy(file, tmp_path)
