@@ -250,19 +250,16 @@ def encode_part(
     """
     from pycocotools import mask as api
 
-    # The runs go down the columns: +1 where one begins, -1 behind its end.
-    columns = np.zeros((part.shape[1], part.shape[0] + 2), np.int8)
-    columns[:, 1:-1] = part.T != 0
-    steps = np.diff(columns, axis=1)
-    starts, ends = (
-        (left + column) * height + top + row
-        for column, row in (np.nonzero(steps == 1), np.nonzero(steps == -1))
-    )
+    # Down each column, between two rows of zeros, values change where a run begins, and behind its end, in turn.
+    rows = part.shape[0]
+    columns = np.zeros((part.shape[1], rows + 2), bool)
+    columns[:, 1:-1] = part.T
+    changes = np.flatnonzero(columns[:, 1:] != columns[:, :-1])
+    column, row = np.divmod(changes, rows + 1)
+    places = (left + column) * height + top + row
     # A run that reaches the bottom goes on where the next column begins with one.
-    goes_on = starts[1:] == ends[:-1]
-    starts = np.delete(starts, np.flatnonzero(goes_on) + 1)
-    ends = np.delete(ends, np.flatnonzero(goes_on))
-    places = np.column_stack([starts, ends]).ravel()
+    ends = np.flatnonzero(places[1:-1:2] == places[2::2]) * 2 + 1
+    places = np.delete(places, np.concatenate([ends, ends + 1]))
     counts = np.diff(places, prepend=0, append=height * width)
     if counts[-1] == 0:
         counts = counts[:-1]

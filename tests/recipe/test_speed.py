@@ -12,7 +12,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import torch
 from mmdet.models.layers import ExpMomentumEMA
 
-from cvtk.recipe.speed import speed_up_cpu
+from cvtk.recipe.speed import convolve_row_by_row, multiply_kernels, speed_up_cpu
 
 
 @pytest.fixture(autouse=True)
@@ -27,25 +27,26 @@ def network():
         torch.nn.Conv2d(3, 8, 3, bias=False),
         torch.nn.BatchNorm2d(8),
         torch.nn.Conv2d(8, 4, 3, stride=2),
+        torch.nn.Conv2d(4, 4, 1),
     )
 
 
-def training(update_buffers):
+def training(update_buffers, kind=torch.optim.AdamW):
     """A network, its optimizer and its average, as MMEngine's runner has them."""
     model = network()
     average = ExpMomentumEMA(model, gamma=5, update_buffers=update_buffers)
     return SimpleNamespace(
         model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=0.01),
+        optim_wrapper=SimpleNamespace(optimizer=kind(model.parameters(), lr=0.01)),
         hooks=[SimpleNamespace(), SimpleNamespace(ema_model=average)],
     )
 
 
 def step(runner, seed):
     images = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
-    runner.optimizer.zero_grad()
+    runner.optim_wrapper.optimizer.zero_grad()
     runner.model(images).square().mean().backward()
-    runner.optimizer.step()
+    runner.optim_wrapper.optimizer.step()
     runner.hooks[1].ema_model.update_parameters(runner.model)
 
 
@@ -60,6 +61,8 @@ def test_weights_and_their_average_are_the_same(update_buffers):
     speed_up_cpu(fast)
     for part in (fast.model, fast.hooks[1].ema_model.module):
         assert part[0].weight.is_contiguous(memory_format=torch.channels_last)
+    by_rows = "forward" in vars(fast.model[3])
+    assert by_rows == (torch.get_num_threads() == 1)
     for seed in range(4):
         step(plain, seed)
         step(fast, seed)
@@ -69,3 +72,83 @@ def test_weights_and_their_average_are_the_same(update_buffers):
         assert moved.abs().mean() > 1e-3
     for name, value in weights(fast).items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_optimizer_takes_the_same_steps_at_once(kind):
+    plain, fast = training(True, kind), training(True, kind)
+    speed_up_cpu(fast)
+    [group] = fast.optim_wrapper.optimizer.param_groups
+    assert group["fused"]  # since PyTorch 2.4
+    for seed in range(4):
+        step(plain, seed)
+        step(fast, seed)
+    for name, value in weights(fast).items():
+        torch.testing.assert_close(value, weights(plain)[name], rtol=1e-4, atol=1e-6)
+
+
+def test_an_optimizer_that_cannot_stays_as_it_is():
+    runner = training(True, torch.optim.RMSprop)
+    speed_up_cpu(runner)
+    assert "fused" not in runner.optim_wrapper.optimizer.param_groups[0]
+    step(runner, 0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_convolutions_of_one_pixel_are_the_same_row_by_row(layout):
+    def gradients(change):
+        torch.manual_seed(0)
+        convolution = torch.nn.Conv2d(6, 5, 1)
+        images = torch.randn(3, 6, 7, 8).to(memory_format=layout).requires_grad_()
+        change(convolution)
+        found = convolution(images)
+        found.square().sum().backward()
+        return found, images.grad, convolution.weight.grad, convolution.bias.grad
+
+    for found, expected in zip(
+        gradients(convolve_row_by_row), gradients(lambda _: None), strict=True
+    ):
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_convolutions_stay_as_they_are():
+    others = [
+        torch.nn.Conv2d(4, 4, 3),
+        torch.nn.Conv2d(4, 4, 1, stride=2),
+        torch.nn.Conv2d(4, 4, 1, padding=1),
+        torch.nn.Conv2d(4, 4, 1, groups=2),
+    ]
+    convolve_row_by_row(torch.nn.ModuleList(others))
+    assert not any("forward" in vars(convolution) for convolution in others)
+
+
+def test_masks_are_those_of_kernels_and_so_are_the_gradients():
+    from mmdet.models.dense_heads import RTMDetInsHead
+    from mmengine.config import ConfigDict
+
+    torch.manual_seed(0)
+    head = RTMDetInsHead(
+        num_classes=2,
+        in_channels=32,
+        feat_channels=32,
+        anchor_generator=ConfigDict(
+            type="mmdet.MlvlPointGenerator", offset=0, strides=[8, 16, 32]
+        ),
+        bbox_coder=ConfigDict(type="mmdet.DistancePointBBoxCoder"),
+        loss_cls=ConfigDict(type="mmdet.QualityFocalLoss", use_sigmoid=True),
+        loss_bbox=ConfigDict(type="mmdet.GIoULoss"),
+        loss_mask=ConfigDict(type="mmdet.DiceLoss"),
+    )
+    features = torch.rand(head.num_prototypes, 12, 16, requires_grad=True)
+    kernels = torch.randn(5, head.num_gen_params, requires_grad=True)
+    priors = torch.tensor([[8.0, 16, 8, 8]]).repeat(5, 1)
+    masks = head._mask_predict_by_feat_single(features, kernels, priors)
+    expected = masks, *torch.autograd.grad(masks.sigmoid().sum(), (features, kernels))
+    multiply_kernels(head)
+    masks = head._mask_predict_by_feat_single(features, kernels, priors)
+    found = masks, *torch.autograd.grad(masks.sigmoid().sum(), (features, kernels))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    none = head._mask_predict_by_feat_single(features, kernels[:0], priors[:0])
+    assert none.shape == (0, 12, 16)

@@ -321,6 +321,7 @@ def _multiply_add(
     return wide.astype(np.float32)
 
 
+@functools.lru_cache(maxsize=16)  # all objects of an image ask the same
 def _neighbours(old: int, new: int) -> tuple[NDArray[Any], ...]:
     """For each of `new` pixels in a row the two of `old` that it lies between, and the share of the second.
 

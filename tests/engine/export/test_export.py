@@ -85,10 +85,16 @@ def results(file, images, score=WEAK):
 
 
 def require_same_objects(found, expected):
-    """Objects of one class in the same order of scores, with the same scores, boxes and masks."""
+    """Objects of one class in the same order of scores, with the same scores, boxes and masks.
+
+    Of those with the lowest score, the last digits decide which are among the 100 that are kept.
+    """
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
-    assert sorted(found.labels) == sorted(expected.labels)
-    for index, mask in enumerate(expected.masks):
+    lowest = expected.scores.min() + 1e-5 if len(expected) == 100 else 0
+    compared = np.flatnonzero(expected.scores > lowest)
+    assert len(compared) > 0.8 * len(expected)
+    for index in compared:
+        mask = expected.masks[index]
         near = np.abs(found.scores - expected.scores[index]) < 1e-4
         same = found[near & (found.labels == expected.labels[index])]
         ious = coco_mask.iou(same.masks, [mask], [0]) if len(same) else np.zeros(1)

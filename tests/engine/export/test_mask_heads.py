@@ -10,7 +10,6 @@ pytest.importorskip("torch", reason="needs PyTorch")
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
-from mmdet.models.dense_heads import RTMDetInsHead
 
 from cvtk.engine.export import mask_heads as ours
 
@@ -18,30 +17,6 @@ from cvtk.engine.export import mask_heads as ours
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-def test_masks_of_kernels():
-    from mmengine.config import ConfigDict
-
-    head = RTMDetInsHead(
-        num_classes=2,
-        in_channels=32,
-        feat_channels=32,
-        anchor_generator=ConfigDict(
-            type="mmdet.MlvlPointGenerator", offset=0, strides=[8, 16, 32]
-        ),
-        bbox_coder=ConfigDict(type="mmdet.DistancePointBBoxCoder"),
-        loss_cls=ConfigDict(type="mmdet.QualityFocalLoss", use_sigmoid=True),
-        loss_bbox=ConfigDict(type="mmdet.GIoULoss"),
-        loss_mask=ConfigDict(type="mmdet.DiceLoss"),
-    )
-    features = torch.rand(head.num_prototypes, 12, 16)
-    kernels = torch.randn(5, head.num_gen_params)
-    priors = torch.tensor([[8.0, 16, 8, 8]]).repeat(5, 1)
-    expected = head._mask_predict_by_feat_single(features, kernels, priors)
-    found = ours.masks_of_kernels(head, features, kernels, priors)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert ours.masks_of_kernels(head, features, kernels[:0], priors[:0]).shape[0] == 0
 
 
 def test_convolutions_of_each_object():

@@ -13,33 +13,6 @@ from torch import Tensor
 _split = Tensor.split
 
 
-def masks_of_kernels(
-    self: Any, mask_feat: Tensor, kernels: Tensor, priors: Tensor
-) -> Tensor:
-    """`RTMDetInsHead._mask_predict_by_feat_single`: the masks (N, h, w) that kernels (N, P) of objects make.
-
-    The original convolves with as many groups as there are objects, a number that a file would hold fast.
-    """
-    height, width = mask_feat.shape[-2:]
-    grid = self.prior_generator.single_level_grid_priors(
-        (height, width), level_idx=0, device=mask_feat.device
-    )
-    points, strides = priors[:, None, :2], priors[:, None, 2:3]
-    places = ((points - grid[None, :, :2]) / (strides * 8)).permute(0, 2, 1)
-    shared = mask_feat.reshape(1, mask_feat.shape[-3], -1)
-    values = torch.cat([places, shared.expand(places.shape[0], -1, -1)], 1)
-    weights = kernels.split([*self.weight_nums, *self.bias_nums], 1)
-    layers = len(self.weight_nums)
-    for number in range(layers):
-        bias = weights[layers + number][:, :, None]
-        channels = self.weight_nums[number] // self.bias_nums[number]
-        weight = weights[number].reshape(-1, self.bias_nums[number], channels)
-        values = torch.bmm(weight, values) + bias
-        if number < layers - 1:
-            values = values.relu()
-    return values.reshape(-1, height, width)
-
-
 def parse_dynamic_params(
     self: Any, params: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:

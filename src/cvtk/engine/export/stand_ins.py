@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cvtk.engine.export import mask_heads, operators
 from cvtk.errors import ModelError
+from cvtk.recipe.speed import masks_of_kernels
 
 _split = Tensor.split
 _attention = F.multi_head_attention_forward
@@ -276,7 +277,7 @@ def stand_ins() -> Iterator[None]:
         utils.filter_scores_and_topk: filter_scores_and_topk,
         bbox.distance2bbox: distance2bbox,
         delta_xywh_bbox_coder.delta2bbox: delta2bbox,
-        RTMDetInsHead._mask_predict_by_feat_single: mask_heads.masks_of_kernels,
+        RTMDetInsHead._mask_predict_by_feat_single: masks_of_kernels,
         SingleRoIExtractor.forward: extract_from_levels,
         CondInstMaskHead.dynamic_conv_forward: mask_heads.convolve_each,
         CondInstMaskHead.parse_dynamic_params: mask_heads.parse_dynamic_params,
