@@ -4,9 +4,10 @@
 
 Each trial is a training of RTMDet-Ins tiny, by the defaults and from scratch but for one change (`TRICKS`), on one set
 (`SETS`) with one seed, in a process of its own with one thread. The best epoch on the validation images is then tested
-on images that nothing was chosen on, at several sizes of the image. The table shows the mean mask AP over the seeds, its
-paired difference from the defaults at size 1 with a 95% interval (Student's t over the seeds), that of the validation
-images, and the CPU time of the training. What is done stands in `results/trials.jsonl`, and is not done again.
+on images that nothing was chosen on, at several sizes of the image (`--sizes` to see them). The table shows the mean mask
+AP over the seeds, its paired difference from the defaults, at the size that cvtk predicts, with a 95% interval (Student's
+t over the seeds), that of the validation images, and the CPU time of the training. What is done stands in
+`results/trials.jsonl`, and is not done again.
 
 The sets are drawn: fruit and dancers as `cvtk demo` draws them, and cells that overlap. --strawberry names a folder
 with train, valid and test, each with segm.json, of real photographs.
@@ -38,50 +39,10 @@ MODEL = "rtmdet-ins_tiny"
 IMAGES = (60, 12, 60)  # to learn from, to choose the epoch, to test
 # Of the tested images, in units of the training's --image_size.
 SIZES = (1.0, 1.25, 1.33, 1.5, 2.0)
+USUAL_SIZE = 1.33  # which cvtk predicts
 DRAWN = 160  # pixels; the height of drawn images, and their --image_size
+SEEDS = {"train": 5, "valid": 6, "test": 4}  # of the drawn cells
 METRIC = "AP@[0.50:0.95|all|100]"
-
-
-@dataclass(frozen=True)
-class Change:
-    """Options of `train`, and, given the --image_size, keys of the configuration as `--set` takes them."""
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    keys: Callable[[int], list[str]] = lambda size: []
-
-
-# Where a training without mosaic enlarges or shrinks images, before pieces of `--image_size` are cut out of them.
-RESIZE = "custom_hooks.1.switch_pipeline.2"
-
-
-def zoomed(factor: float) -> Change:
-    """All images are larger."""
-
-    def keys(size: int) -> list[str]:
-        side = round(factor * size)
-        return [f"{RESIZE}.scale=({side}, {side})"]
-
-    return Change(keys=keys)
-
-
-def scaled(low: float, high: float) -> Change:
-    """Images are enlarged and shrunk by other factors than 0.5 to 2."""
-    return Change(keys=lambda size: [f"{RESIZE}.ratio_range=({low}, {high})"])
-
-
-TRICKS = {
-    "defaults": Change(),
-    "enlarged 1.25": zoomed(1.25),
-    "enlarged 1.5": zoomed(1.5),
-    "enlarged 2": zoomed(2),
-    "enlarged 3": zoomed(3),
-    "scales 0.75 to 1.5": scaled(0.75, 1.5),
-    "scenes": Change({"weights": "scenes"}),
-    "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
-    "mixed precision": Change({"amp": True}),
-    "batch of 2": Change({"batch_size": 2}),
-    "batch of 8": Change({"batch_size": 8}),
-}
 
 
 @dataclass(frozen=True)
@@ -95,6 +56,94 @@ class Files:
     def split(self, name: str) -> Path:
         """The annotations of train, valid or test."""
         return self.folder / name / "segm.json"
+
+    @property
+    def steps(self) -> int:
+        """Of a training with 4 images per step."""
+        return IMAGES[0] // 4 * self.epochs
+
+
+@dataclass(frozen=True)
+class Change:
+    """Options of `train`, and, for a data set, keys of the configuration as `--set` takes them."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keys: Callable[[Files], list[str]] = lambda files: []
+
+
+# The steps from a file to a piece of an image, in a training without mosaic.
+HOOK = "custom_hooks.1"
+STEPS = f"{HOOK}.switch_pipeline"
+RESIZE = f"{STEPS}.2"
+
+
+def zoomed(factor: float) -> Change:
+    """All images are larger before the pieces are cut out of them."""
+
+    def keys(files: Files) -> list[str]:
+        side = round(factor * files.size)
+        return [f"{RESIZE}.scale=({side}, {side})"]
+
+    return Change(keys=keys)
+
+
+def scaled(low: float, high: float) -> Change:
+    """Images are enlarged and shrunk by other factors than 0.5 to 2."""
+    return Change(keys=lambda files: [f"{RESIZE}.ratio_range=({low}, {high})"])
+
+
+def pasted(files: Files) -> list[str]:
+    """Objects are copied from image to image."""
+    size = (files.size, files.size)
+    pad = {"type": "PadAndPaste", "size": size, "pad_val": {"img": (114, 114, 114)}}
+    return [f"{STEPS}.1.poly2mask=True", f"{STEPS}.7={pad}"]
+
+
+def smaller_first(files: Files) -> list[str]:
+    """Two thirds of the epochs see all at 0.6 times the size."""
+    side = round(0.6 * files.size / 32) * 32
+    size = (side, side)
+    steps: list[dict[str, Any]] = [
+        {"type": "LoadImageFromFile"},
+        {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True},
+        {"type": "RandomResize", "scale": size, "ratio_range": (0.5, 2.0), "keep_ratio": True},
+        {"type": "RandomCrop", "crop_size": size, "recompute_bbox": True, "allow_negative_crop": True},
+        {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1)},
+        {"type": "YOLOXHSVRandomAug"},
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "Pad", "size": size, "pad_val": {"img": (114, 114, 114)}},
+        {"type": "PackDetInputs"},
+    ]  # fmt: skip
+    epoch = files.epochs * 2 // 3
+    return [f"{HOOK}.switch_epoch={epoch}", f"train_dataloader.dataset.pipeline={steps}"]  # fmt: skip
+
+
+def longer_average(files: Files) -> list[str]:
+    """The average of the weights reaches back four times as far: over some of the last epochs."""
+    usual = 27.484 / files.steps
+    return [f"custom_hooks.0.momentum={usual / 4}"]
+
+
+TRICKS = {
+    "defaults": Change(),
+    "enlarged 1.25": zoomed(1.25),
+    "enlarged 1.5": zoomed(1.5),
+    "enlarged 2": zoomed(2),
+    "enlarged 3": zoomed(3),
+    "scales 0.75 to 1.5": scaled(0.75, 1.5),
+    "objects pasted": Change(keys=pasted),
+    "smaller first": Change(keys=smaller_first),
+    "longer average": Change(keys=longer_average),
+    "rate doubled": Change({"lr": 0.002}),
+    "rate halved": Change({"lr": 0.0005}),
+    "batch of 2": Change({"batch_size": 2}),
+    "batch of 8": Change({"batch_size": 8}),
+    "mixed precision": Change({"amp": True}),
+    "scenes": Change({"weights": "scenes"}),
+    "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
+    "scenes, scales 0.75 to 1.5": Change({"weights": "scenes"}, scaled(0.75, 1.5).keys),
+    "scenes, objects pasted": Change({"weights": "scenes"}, pasted),
+}
 
 
 def fruit(folder: Path) -> None:
@@ -112,7 +161,7 @@ def cells(folder: Path) -> None:
         document["categories"] = [{"id": 1, "name": "round"}, {"id": 2, "name": "long"}]
         (folder / split).mkdir(parents=True)
         for number in range(1, count + 1):
-            rng = np.random.default_rng([7, len(split), number])
+            rng = np.random.default_rng([7, SEEDS[split], number])
             photo, owner, kinds = draw_cells(rng, DRAWN)
             name = f"{number:03d}.png"
             photo.save(folder / split / name)
@@ -175,6 +224,7 @@ def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
     import torch
 
     import cvtk
+    import pasting  # noqa: F401 -- for the configuration, which names what is in it
 
     torch.set_num_threads(1)
     labels = files.folder / "label.txt"
@@ -191,7 +241,7 @@ def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
         seed=seed,
         device="cpu",
         force=True,
-        set=TRICKS[name].keys(files.size),
+        set=TRICKS[name].keys(files),
         **{**usual, **TRICKS[name].options},
     )
     seconds = time.process_time() - start
@@ -217,38 +267,57 @@ def tested(weights: Path, file: Path, size: int) -> dict[str, float]:
     return found
 
 
-def show(lines: list[dict[str, Any]]) -> None:
-    """Prints means over the seeds, by set, change and size, and the differences of the test's AP from the first."""
+def show(lines: list[dict[str, Any]], sizes: list[float]) -> None:
+    """Prints means over the seeds, by set, change and size, and the differences of the test's AP from the defaults."""
     rows = []
     for name in dict.fromkeys(line["set"] for line in lines):
-        first: dict[int, float] = {}
-        for trick in dict.fromkeys(line["trick"] for line in lines):
-            trials = [t for t in lines if (t["set"], t["trick"]) == (name, trick)]
-            for factor in SIZES:
-                found = {t["seed"]: t["test"].get(f"{factor:g}") for t in trials}
-                values = {seed: ap for seed, ap in found.items() if ap is not None}
-                if not values:
+        of_set = [line for line in lines if line["set"] == name]
+        usual = by_seed(of_set, "defaults", "test", USUAL_SIZE)
+        for trick in dict.fromkeys(line["trick"] for line in of_set):
+            for size in sizes:
+                tested = by_seed(of_set, trick, "test", size)
+                if not tested:
                     continue
-                first = first or values
-                change = compared(values, first)
-                means = (
-                    f"{np.mean(list(values.values())):.3f}",
-                    *change,
-                    f"{np.mean([t['valid'][f'{factor:g}'] for t in trials]):.3f}",
-                    f"{np.mean([t['seconds'] for t in trials]):.0f}",
+                chosen = by_seed(of_set, trick, "valid", size)
+                spent = [t["seconds"] for t in of_set if t["trick"] == trick]
+                rows.append(
+                    (
+                        name,
+                        trick,
+                        f"{size:g}",
+                        len(tested),
+                        f"{np.mean(list(tested.values())):.3f}",
+                        *compared(tested, usual),
+                        f"{np.mean(list(chosen.values())):.3f}",
+                        f"{np.mean(spent):.0f}",
+                    )
                 )
-                rows.append((name, trick, f"{factor:g}", len(values), *means))
     header = ("set", "change", "size", "seeds", "test AP", "difference")
     header += ("95% interval", "valid AP", "CPU s of training")
     print(table(rows, header, right=range(2, 9)))
 
 
-def compared(values: dict[int, float], first: dict[int, float]) -> tuple[str, str]:
+def by_seed(
+    lines: list[dict[str, Any]], trick: str, split: str, size: float
+) -> dict[int, float]:
+    """The AP of a change, by seed, as far as this size was tested."""
+    found = {
+        line["seed"]: line[split].get(f"{size:g}")
+        for line in lines
+        if line["trick"] == trick
+    }
+    return {seed: ap for seed, ap in found.items() if ap is not None}
+
+
+def compared(values: dict[int, float], usual: dict[int, float]) -> tuple[str, str]:
     """The mean of the paired differences, and its interval; empty where there is nothing to compare with."""
-    pairs = [values[seed] - first[seed] for seed in values.keys() & first.keys()]
-    if values is first or len(pairs) < 2:
+    pairs = [values[seed] - usual[seed] for seed in values.keys() & usual.keys()]
+    if values == usual or not pairs:
         return ("", "")
-    mean, error = np.mean(pairs), np.std(pairs, ddof=1) / math.sqrt(len(pairs))
+    mean = np.mean(pairs)
+    if len(pairs) == 1:
+        return (f"{mean:+.3f}", "")
+    error = np.std(pairs, ddof=1) / math.sqrt(len(pairs))
     half = float(stats.t.ppf(0.975, len(pairs) - 1)) * error
     return (f"{mean:+.3f}", f"{mean - half:+.3f} to {mean + half:+.3f}")
 
@@ -260,6 +329,9 @@ def main() -> None:
     parser.add_argument("--tricks", nargs="+", default=list(TRICKS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strawberry", type=Path, help="a folder of real photographs")
+    parser.add_argument(
+        "--sizes", nargs="+", type=float, default=[USUAL_SIZE], help="in the table"
+    )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     log = args.folder / "trials.jsonl"
@@ -278,7 +350,8 @@ def main() -> None:
         lines.append({**key, **result})
         with log.open("a") as out:
             out.write(json.dumps(lines[-1]) + "\n")
-    show(lines)
+    wanted = [t for t in lines if t["set"] in args.sets and t["trick"] in args.tricks]
+    show(wanted, args.sizes)
 
 
 def files_of(name: str, folder: Path, strawberry: Path | None) -> Files:

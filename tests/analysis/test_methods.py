@@ -27,8 +27,8 @@ def test_all_that_was_done_is_told():
     text = text_of()
     for part in (
         "Instance segmentation was done with Mask R-CNN (mask-rcnn_r50_fpn_1x_coco) [1] in MMDetection 3.4.0 [2]",
-        "from weights that were trained on COCO on 60 images with 305 annotated objects (leaf 200, stem 105)",
-        "for 24 epochs.",
+        "The model was trained on 60 images with 305 annotated objects (leaf 200, stem 105)",
+        "for 24 epochs, starting from weights that were trained on COCO.",
         "Each step took 4 images, scaled to 320 pixels; the optimizer was SGD",
         "a learning rate of 0.005 at its highest, and the seed was 7",
         "MMDetection's Resize and RandomFlip",

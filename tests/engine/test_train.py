@@ -263,7 +263,8 @@ def test_scores_to_cut_at_and_the_run_card(trained, what_it_finds, demo, tmp_pat
     assert set(card["test"]["overall"]) >= {"AP", "F1"}
     methods = (tmp_path / "out" / "a.methods.md").read_text("utf-8")
     assert methods.startswith("Object detection was done with RTMDet")
-    assert "from random weights on 4 images" in methods
+    assert "was trained on 4 images" in methods
+    assert "starting from random weights" in methods
 
     model = create_model(weights)
     table = pd.read_csv(tmp_path / "out" / "a.train_stats.classes.txt", sep="\t")

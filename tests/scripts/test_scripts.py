@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -408,3 +409,6 @@ def test_both_scripts_start_from_drawn_scenes(demo, tmp_path, call, command):
         table = tmp_path / mode / "a.train_stats.train.txt"
         losses.append(pd.read_csv(table, sep="\t")["loss"].tolist())
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    card = json.loads((tmp_path / "helper" / "a.card.json").read_text("utf-8"))
+    scenes = importlib.metadata.version("drawn-scenes")
+    assert card["versions"]["drawn-scenes"] == scenes

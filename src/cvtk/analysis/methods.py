@@ -91,8 +91,8 @@ def _training(card: Card) -> str:
     start = STARTS.get(
         card["options"]["weights"], "from weights of an earlier training"
     )
-    resumed = ", with at least one interruption" if run["resumed"] else ""
-    return f"The model was trained {start} on {set_words(train)} for {counted(run['epochs'], 'epoch')}{resumed}."
+    resumed = " and with at least one interruption" if run["resumed"] else ""
+    return f"The model was trained on {set_words(train)} for {counted(run['epochs'], 'epoch')}, starting {start}{resumed}."
 
 
 def _schedule(card: Card) -> list[str]:

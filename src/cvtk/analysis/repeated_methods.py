@@ -132,7 +132,7 @@ def _trained(told: Repeated) -> list[str]:
     if told.folds is not None:
         what = f"{_span([facts['images'] for facts in train])} images"
     epochs = _span([run["epochs"] for run in runs])
-    text = f"The {len(runs)} models were trained {start} on {what} for {epochs} epochs"
+    text = f"The {len(runs)} models were trained on {what} for {epochs} epochs, starting {start}"
     interrupted = sum(bool(run["resumed"]) for run in runs)
     if interrupted:
         text += f", {interrupted} of them with at least one interruption"

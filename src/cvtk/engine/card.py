@@ -38,6 +38,7 @@ VERSION = 1
 
 _PACKAGES = ("mmcv", "mmdet", "mmengine", "numpy", "torch", "torchvision")
 _DISTRIBUTIONS = ("hotcoco", "pycocotools")
+_SCENES = "drawn-scenes"  # the package of the weights of scenes
 # Of families whose paper MMDetection's index does not name.
 _RTMDET = (
     "Lyu C. et al. (2022). RTMDet: An Empirical Study of Designing Real-Time Object Detectors",
@@ -123,7 +124,7 @@ def make_card(done: Done) -> dict[str, Any]:
         "cut_at": done.thresholds.to_plain() if done.thresholds else None,
         "test": _test(done.study),
         "machine": _machine(done.device, done.processes),
-        "versions": _versions(),
+        "versions": _versions(done.options.weights),
     }
 
 
@@ -272,12 +273,13 @@ def _machine(device: str, processes: int) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    """Of the packages that take part."""
+def _versions(weights: str) -> dict[str, str]:
+    """Of the packages that take part in a training that starts from some weights."""
     found = {"cvtk": __version__}
     for name in _PACKAGES:
         found[name] = str(getattr(sys.modules.get(name), "__version__", ""))
-    for name in _DISTRIBUTIONS:
+    with_weights = [_SCENES] if weights == "scenes" else []
+    for name in (*_DISTRIBUTIONS, *with_weights):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
