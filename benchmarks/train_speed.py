@@ -5,7 +5,7 @@
 MMDetection's way is what its `tools/train.py` does: `Runner.from_cfg(Config.fromfile(...)).train()`, on the
 configuration that cvtk wrote. All take turns, each in a process of its own; the busy program is a Python that counts.
 Where the processor computes with bfloat16, cvtk is timed with `--amp` too, which changes the results; and with the busy
-program once more with a thread less than there are cores. A step is the median of the last epochs, an
+program once more with as many threads as there are cores, where by itself it takes fewer. A step is the median of the last epochs, an
 epoch goes from its last step to the last of the next one, so it has the validation and the checkpoints in it; the first
 epoch, in which workers start, is left out. Ratios are those of the epochs, turn by turn.
 
@@ -133,7 +133,7 @@ def measure(
     hand.write_text(BY_HAND)
     cvtks = [str(ours), str(folder / "trained"), MODEL, options]
     by_hand = [str(hand), str(folder / "hand"), str(folder / "trained.py")]
-    fewer = max(1, (os.cpu_count() or 2) - 1)
+    cores = os.cpu_count() or 2
     amp = json.dumps({**json.loads(options), "amp": True})
     ways = {
         "cvtk": (cvtks, {}),
@@ -141,10 +141,9 @@ def measure(
     }
     if cpu_has_bfloat16():
         ways["cvtk, amp"] = ([*cvtks[:-1], amp], {})
-    fewer_threads = {"OMP_NUM_THREADS": str(fewer)}
     for state in chosen.states:
         if state == "busy":
-            ways[f"cvtk, OMP_NUM_THREADS={fewer}"] = (cvtks, fewer_threads)
+            ways[f"cvtk, {cores} threads"] = (cvtks, {"OMP_NUM_THREADS": str(cores)})
         names = list(ways)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         with busy_program() if state == "busy" else contextlib.nullcontext():

@@ -49,6 +49,7 @@ SLOW = (
     "engine/test_lean_masks.py",
     "engine/test_poses.py",
     "engine/test_load_network.py",
+    "engine/test_runner.py::test_weights_with",
     "engine/test_survivors.py",
     "engine/test_tiling.py",
     "engine/test_training_masks.py::test_a_whole_pipeline",

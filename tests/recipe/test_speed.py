@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +15,13 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 import torch
 from mmdet.models.layers import ExpMomentumEMA
 
-from cvtk.recipe.speed import convolve_row_by_row, multiply_kernels, speed_up_cpu
+from cvtk.recipe.speed import (
+    average_at_once,
+    busy_between,
+    convolve_row_by_row,
+    multiply_kernels,
+    speed_up_cpu,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +32,13 @@ def _denormals_as_they_were():
 
 def network():
     torch.manual_seed(0)
+    shared = torch.nn.Conv2d(4, 4, 1)  # as in the heads of RTMDet
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, bias=False),
         torch.nn.BatchNorm2d(8),
         torch.nn.Conv2d(8, 4, 3, stride=2),
-        torch.nn.Conv2d(4, 4, 1),
+        shared,
+        shared,
     )
 
 
@@ -72,6 +83,21 @@ def test_weights_and_their_average_are_the_same(update_buffers):
         assert moved.abs().mean() > 1e-3
     for name, value in weights(fast).items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_an_average_moves_by_the_same_bits():
+    model = network()
+    plain, fast = (ExpMomentumEMA(model, 0.1, 5, update_buffers=True) for _ in "ab")
+    average_at_once(fast)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        for weight in model.state_dict().values():
+            weight += torch.randn(weight.shape).to(weight.dtype)
+        plain.update_parameters(model)
+        fast.update_parameters(model)
+    expected = plain.state_dict()
+    for name, value in fast.state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
@@ -152,3 +178,58 @@ def test_masks_are_those_of_kernels_and_so_are_the_gradients():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     none = head._mask_predict_by_feat_single(features, kernels[:0], priors[:0])
     assert none.shape == (0, 12, 16)
+
+
+def test_busy_cores_are_counted_without_programs_that_give_way():
+    # user nice system idle waiting interrupts soft stolen, in hundredths of a second
+    start = """cpu  0 0 0 0 0 0 0 0
+cpu0 100 0 100 500 0 0 0 0
+cpu1 100 0 100 500 0 0 0 0
+cpu2 100 0 100 500 0 0 0 0
+intr 12345 0 0
+"""
+    end = """cpu  0 0 0 0 0 0 0 0
+cpu0 130 0 110 540 10 5 5 0
+cpu1 100 80 100 520 0 0 0 0
+cpu2 200 0 100 500 0 0 0 0
+intr 23456 0 0
+"""
+    assert busy_between(start, end, {0}) == pytest.approx(0.5)  # 30 + 10 + 5 + 5
+    assert busy_between(start, end, {1}) == 0  # `nice`
+    assert busy_between(start, end, {0, 1, 2}) == pytest.approx(1.5)
+    assert busy_between(start, start, {0, 1, 2}) == 0
+
+
+# With a busy program beside it on the one core that both may use.
+BESIDE_ANOTHER = """
+import os, subprocess, sys, torch
+from cvtk.recipe.speed import leave_busy_cores
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+try:
+    torch.set_num_threads(2)
+    said = leave_busy_cores()
+    print(torch.get_num_threads(), said)
+finally:
+    other.kill()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how busy cores are")
+@pytest.mark.parametrize("chosen", [{}, {"OMP_NUM_THREADS": "2"}])
+def test_a_training_leaves_busy_cores_to_others(chosen):
+    names = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE_ANOTHER],
+        env={**env, **chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    threads, _, said = done.stdout.strip().partition(" ")
+    if chosen:
+        assert (threads, said) == ("2", "")
+    else:
+        assert threads == "1"
+        assert "so the training computes in 1 of 2 threads" in said

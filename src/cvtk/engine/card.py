@@ -60,6 +60,7 @@ class Done:
         data: The sets.
         device: Where it trained.
         processes: How many trained together.
+        threads: With how many each of them computed on the processor.
         started: When.
         resumed: Whether it went on from a checkpoint of its own.
         thresholds: The scores to cut at, if they were chosen.
@@ -72,6 +73,7 @@ class Done:
     data: TrainingData
     device: str
     processes: int
+    threads: int
     started: datetime.datetime
     resumed: bool
     thresholds: Thresholds | None
@@ -123,7 +125,7 @@ def make_card(done: Done) -> dict[str, Any]:
         "validation": _best_validation(done, epoch),
         "cut_at": done.thresholds.to_plain() if done.thresholds else None,
         "test": _test(done.study),
-        "machine": _machine(done.device, done.processes),
+        "machine": _machine(done),
         "versions": _versions(done.options.weights),
     }
 
@@ -258,18 +260,19 @@ def _plain(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float | None]
     }
 
 
-def _machine(device: str, processes: int) -> dict[str, Any]:
+def _machine(done: Done) -> dict[str, Any]:
     """What it ran on; not whose machine it is."""
     import torch
 
-    has_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    has_gpu = done.device.startswith("cuda") and torch.cuda.is_available()
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpus": os.cpu_count() or 1,
+        "threads": done.threads,
         "gpu": torch.cuda.get_device_name() if has_gpu else "",
-        "device": device,
-        "processes": processes,
+        "device": done.device,
+        "processes": done.processes,
     }
 
 

@@ -130,8 +130,10 @@ class CPUSpeedHook(Hook):  # type: ignore[misc]
     """Makes a training on a CPU faster."""
 
     def before_train(self, runner: Any) -> None:
-        """Prepares it."""
-        speed_up_cpu(runner)
+        """Prepares it; what the user should know is a decision as well."""
+        if said := speed_up_cpu(runner):
+            logger.info(said)
+            runner.cfg.decisions.append(said)
 
 
 class ResumeHook(Hook):  # type: ignore[misc]

@@ -33,6 +33,12 @@ class TrainingRunner(Runner):  # type: ignore[misc]
         DetLocalVisualizer._instance_dict.clear()
         return super().build_visualizer(*args, **kwargs)
 
+    def build_optim_wrapper(self, *args: Any, **kwargs: Any) -> Any:
+        """MMEngine's optimizer, with its weights in as few groups as their settings need."""
+        wrapper = super().build_optim_wrapper(*args, **kwargs)
+        merge_groups(wrapper.optimizer)
+        return wrapper
+
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Goes on from a checkpoint of this very training.
 
@@ -73,6 +79,20 @@ class TrainingRunner(Runner):  # type: ignore[misc]
         super().save_checkpoint(out_dir, part, *args, **kwargs)
         if dist.is_main_process():
             Path(out_dir, part).replace(Path(out_dir, filename))
+
+
+def merge_groups(optimizer: Any) -> None:
+    """Makes one group of all groups of an optimizer with the same settings.
+
+    MMEngine makes one of each weight where some have settings of their own, such as no decay. Then an optimizer cannot
+    treat many at once.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for group in optimizer.param_groups:
+        settings = {name: value for name, value in group.items() if name != "params"}
+        together = merged.setdefault(repr(settings), {"params": [], **settings})
+        together["params"] += group["params"]
+    optimizer.param_groups[:] = merged.values()
 
 
 def require_same_parts(network: Any, state: dict[str, Any], file: str) -> None:

@@ -75,7 +75,7 @@ def train(
     main = dist.is_main_process()
     with opened_workspace(options) if main else contextlib.nullcontext():
         with quick_layout(), spared_by_garbage_collection():
-            cfg, best, data = run(spec, options, device, sets)
+            cfg, best, data, threads = run(spec, options, device, sets)
             if not main or data is None:
                 return spec, None
             resumed = bool(cfg.get("resume"))  # which is not a part of what is written
@@ -93,6 +93,7 @@ def train(
                 data,
                 device,
                 processes,
+                threads,
                 started,
                 resumed,
                 thresholds or cuts,
@@ -147,12 +148,12 @@ def run(
     options: TrainOptions,
     device: str,
     sets: Mapping[str, Dataset] | None = None,
-) -> tuple[Any, str | None, TrainingData | None]:
+) -> tuple[Any, str | None, TrainingData | None, int]:
     """Trains, in this process or several; the first one prepares all.
 
     Returns:
         The complete configuration, the best checkpoint as the training noted it, and the data sets; None of
-        these in the other processes.
+        these in the other processes. And with how many threads it computed on the processor.
     """
     import torch
     from mmengine import dist
@@ -174,11 +175,14 @@ def run(
             runner = build_runner(cfg, device)
             if options.progress is not None:
                 runner.register_hook(FollowHook(options.progress))
+            threads = torch.get_num_threads()
             try:
                 runner.train()
-            finally:  # it holds for the whole process, and was set for the training alone
+            finally:  # these hold for the whole process, and were set for the training alone
+                used = torch.get_num_threads()
+                torch.set_num_threads(threads)
                 torch.set_flush_denormal(False)
-    return cfg, runner.message_hub.get_info("best_ckpt", None), data
+    return cfg, runner.message_hub.get_info("best_ckpt", None), data, used
 
 
 def set_start(cfg: Any, spec: ModelSpec, options: TrainOptions) -> None:
