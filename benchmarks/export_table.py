@@ -11,6 +11,7 @@ of time and memory. Stopped, it goes on where it was: what is done stands in the
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib
 import sys
 import tempfile
@@ -51,8 +52,11 @@ MORE = (
     "faster-rcnn_r50_fpn_1x_coco",
     "cascade-rcnn_r50_fpn_1x_coco",
     "retinanet_r50_fpn_1x_coco",
+    "cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco",  # the lightest takes the boxes of another network
 )
-SIZE = 128
+SIZE = 128  # pixels
+# What needs more, for 900 queries, or has a size of its own.
+SIZES = {"dino-4scale_r50_8xb2-12e_coco": 256, "ssd300_pisa_coco": 300}
 LIMIT = 300  # seconds of a processor
 # Standard deviations of what layers give: of classes, before sigmoid or softmax; of distances, in strides, to the
 # sides of boxes.
@@ -127,10 +131,13 @@ def trial(name: str, task: str) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = make(name, task, Path(folder))
-            except Exception as error:  # not what is tried: a download, an option, ...
-                return {
-                    "exported": f"not tried, for it cannot be built here: {one_line(error)}"
-                }
+            except Exception as error:  # not what is tried: a package, an option, ...
+                why = one_line(error)
+                if isinstance(error, OSError):
+                    why = (
+                        "it begins with files that must be downloaded, and could not be"
+                    )
+                return {"exported": f"not tried, for it cannot be built here: {why}"}
             try:
                 ious = compared(spec)
             except ModelError as error:
@@ -167,7 +174,8 @@ def trained(name: str, task: str, folder: Path) -> ModelSpec:
     import cvtk
     from cvtk.demo import make_demo
 
-    files = make_demo(folder / "data", images=(4, 1, 1), size=(SIZE, SIZE * 3 // 4))
+    size = SIZES.get(name, SIZE)
+    files = make_demo(folder / "data", images=(4, 1, 1), size=(size, size * 3 // 4))
     model = cvtk.create_model(name, labels=files.label, task=task)
     model.train(
         files.train,
@@ -176,7 +184,7 @@ def trained(name: str, task: str, folder: Path) -> ModelSpec:
         lr=0.002,
         batch_size=2,
         num_workers=0,
-        image_size=SIZE,
+        image_size=size,
         weights="none",
         device="cpu",
     )
@@ -195,13 +203,15 @@ def with_random_weights(name: str, task: str, folder: Path) -> ModelSpec:
     from cvtk.engine.spec import make_spec, open_weights
     from cvtk.engine.train import set_start
     from cvtk.engine.training_data import prepare_data
+    from cvtk.errors import OptionError
     from cvtk.options import TrainOptions
 
+    size = SIZES.get(name, SIZE)
     with_poses = name.startswith("pose2seg")
     files = make_demo(
         folder / "data",
         images=(2, 1, 1),
-        size=(SIZE, SIZE * 3 // 4),
+        size=(size, size * 3 // 4),
         poses=with_poses,
     )
     spec = make_spec(name, files.label, task, False)
@@ -209,25 +219,29 @@ def with_random_weights(name: str, task: str, folder: Path) -> ModelSpec:
     options = TrainOptions(
         train=files.train,
         output_weights=weights,
-        image_size=SIZE,
+        image_size=size,
         batch_size=2,
         weights="none",
         device="cpu",
     )
-    cfg = configure(spec, prepare_data(spec, options), options, "cpu")
+    try:
+        cfg = configure(spec, prepare_data(spec, options), options, "cpu")
+    except OptionError:  # CornerNet and the like take images as large as they are
+        options = dataclasses.replace(options, image_size=None)
+        cfg = configure(spec, prepare_data(spec, options), options, "cpu")
     set_start(cfg, spec, options)
     init_default_scope("mmdet")
     torch.manual_seed(0)
     network = MODELS.build(copy.deepcopy(cfg.model))  # some change it
     network.init_weights()
     with torch.no_grad():
-        settle(network, pictures(folder))
+        settle(network, pictures(folder), size)
     cfg.dump(weights.with_suffix(".py"))
     torch.save({"meta": {}, "state_dict": network.state_dict()}, weights)
     return open_weights(weights)
 
 
-def settle(network: object, files: list[Path]) -> None:
+def settle(network: object, files: list[Path], size: int) -> None:
     """Lets random weights find objects that can be told apart.
 
     Layers of normalization see values once, so that those behind them are as large as after a training. Then the layers
@@ -236,8 +250,8 @@ def settle(network: object, files: list[Path]) -> None:
     import torch
     from mmdet.structures import DetDataSample
 
-    images = [np.asarray(Image.open(file).resize((SIZE, SIZE))) for file in files]
-    shape = {"img_shape": (SIZE, SIZE), "pad_shape": (SIZE, SIZE)}
+    images = [np.asarray(Image.open(file).resize((size, size))) for file in files]
+    shape = {"img_shape": (size, size), "pad_shape": (size, size)}
     prepared = network.data_preprocessor(
         {
             "inputs": [

@@ -156,12 +156,15 @@ def test_each_gradient_alone_and_twice():
     assert torch.allclose(both, want)
 
 
-def test_offsets_of_another_level():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_offsets_of_another_level(layout):
     """DyHead hands over the offsets of a larger map; mmcv reads as many numbers as it needs, in order."""
     case = CASES[0]
     x, offset, mask, weight, bias = make(case)
     larger = [
-        torch.randn(*t.shape[:2], 10, 12, dtype=torch.float64, requires_grad=True)
+        torch.randn(*t.shape[:2], 10, 12, dtype=torch.float64)
+        .contiguous(memory_format=layout)
+        .requires_grad_()
         for t in (offset, mask)
     ]
     fitted = [

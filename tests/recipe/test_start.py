@@ -40,6 +40,13 @@ def test_from_scratch_batches_are_normalized_by_what_they_are(name):
     assert model["backbone"]["norm_eval"] is False
 
 
+def test_from_scratch_no_normalization_divides_by_0():
+    model = original("nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco")["model"]
+    assert model["backbone"]["norm_cfg"]["eps"] == 0, "or this test shows nothing"
+    set_start(model, "none")
+    assert model["backbone"]["norm_cfg"]["eps"] > 0
+
+
 def test_from_coco_what_is_frozen_stays_so():
     backbone = original(MASK_RCNN)["model"]["backbone"]
     model = {"backbone": copy.deepcopy(backbone)}

@@ -5,6 +5,7 @@ Zhu et al. 2018, https://arxiv.org/abs/1811.11168. The buffers that mmcv hands o
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from cvtk.ops import deform_kernel
@@ -137,13 +138,12 @@ def modulated_deform_conv_backward(
         deformable_group,
     )
     offset, mask = (_fitted(t.contiguous(), grad_output) for t in (offset, mask))
-    grad_offset, grad_mask = (_fitted(t, grad_output) for t in (grad_offset, grad_mask))
     grads = deform_kernel.backward(
         grad_output, input, weight, offset, mask, bias if with_bias else None, geometry
     )
     targets = (grad_input, grad_weight, grad_offset, grad_mask)
     for target, grad in zip(targets, grads[:4], strict=True):
-        target.copy_(grad)
+        target.copy_(_spread(grad, target))
     if with_bias:
         grad_bias.copy_(grads[4])
 
@@ -174,3 +174,12 @@ def _fitted(tensor: Tensor, output: Tensor) -> Tensor:
             f"offset or mask of {tuple(tensor.shape[2:])} for an output of {tuple(size)}"
         )
     return flat[:, :wanted].unflatten(1, (channels, *size))
+
+
+def _spread(grad: Tensor, target: Tensor) -> Tensor:
+    """A gradient (N, ...) as large as what `_fitted` took the first numbers of; that of the others is 0."""
+    if grad.shape == target.shape:
+        return grad
+    flat = grad.flatten(1)
+    rest = target[0].numel() - flat.size(1)
+    return F.pad(flat, (0, rest)).view(target.shape)

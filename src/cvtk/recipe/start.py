@@ -16,5 +16,7 @@ def set_start(model: Node, weights: str) -> None:
             part["init_cfg"] = None  # all weights come from elsewhere
         if weights == "none" and part.get("type") in FIXED_NORMALIZATION:
             part["norm_eval"] = False
+        if weights == "none" and part.get("eps") == 0:  # NAS-FCOS, fixed by COCO
+            part["eps"] = 1e-5  # which a normalization that learns needs
     if weights == "none":  # what was never trained must not be kept as it is
         set_where_present(model, frozen_stages=-1, norm_eval=False, requires_grad=True)

@@ -45,6 +45,8 @@ def test_the_picture_that_a_network_takes(steps, expected):
     ("steps", "problem"),
     [
         ([SQUARE, {"type": "TestTimeAug"}], "go through TestTimeAug"),
+        ([{"type": "LoadProposals"}, SQUARE], "another network proposes"),
+        ([{"type": "RandomCenterCropPad"}], "images as large as they are"),
         ([], "not scaled"),
         ([SQUARE | {"backend": "tifffile"}], r"scaled by tifffile \(bilinear\)"),
         ([SQUARE | {"interpolation": "nearest"}], r"scaled by cv2 \(nearest\)"),

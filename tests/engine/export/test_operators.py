@@ -52,6 +52,16 @@ def test_deformable_convolution(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_deformable_convolution_with_the_offsets_of_a_larger_map():
+    """As DyHead does it."""
+    features, weight = torch.rand(2, 8, 4, 5), torch.randn(16, 8, 3, 3)
+    offset, mask = torch.randn(2, 18, 8, 10), torch.rand(2, 9, 8, 10)
+    inputs = features, offset, mask, weight, None, 1, 1, 1, 1, 1
+    expected = mmcv.ops.modulated_deform_conv2d(*inputs)
+    found = ours.modulated_deform_conv2d(*inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("kernel", "groups", "scale"), [(5, 1, 2), (3, 2, 3)])
 def test_carafe(kernel, groups, scale):
     features = torch.rand(2, 6, 4, 5)
@@ -83,3 +93,18 @@ def test_group_normalization(count, size):
     traced = torch.jit.trace(normalized, torch.rand(3, 8, *size))
     features = torch.rand(count, 8, *size)
     torch.testing.assert_close(traced(features), layer(features))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 7), (7, 9), (16, 10)], ids=str)
+def test_the_largest_of_windows(size):
+    """As Libra R-CNN takes them; recorded at one size, it takes others."""
+
+    def halved(features):
+        height, width = ((side + 1) // 2 for side in features.shape[-2:])
+        return ours.adaptive_max_pool2d(features, (height, width))
+
+    traced = torch.jit.trace(halved, torch.rand(1, 3, 6, 5))
+    features = torch.rand(1, 3, *size)
+    wanted = [(side + 1) // 2 for side in size]
+    expected = torch.nn.functional.adaptive_max_pool2d(features, wanted)
+    assert torch.equal(traced(features), expected)

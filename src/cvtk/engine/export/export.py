@@ -95,8 +95,11 @@ def write(spec: ModelSpec, options: ExportOptions, file: Path) -> Description:
         return _trace_and_write(network, spec, options, architecture, file)
     except CvtkError as error:
         raise _not_exportable(architecture, str(error)) from None
+    except OSError:  # of the disk
+        raise
     except Exception as error:  # whatever PyTorch cannot trace or write
-        raise _not_exportable(architecture, one_line(error)) from error
+        reason = f"PyTorch cannot record it as a file ({one_line(error)})."
+        raise _not_exportable(architecture, reason) from error
 
 
 def _architecture(network: Any) -> str:

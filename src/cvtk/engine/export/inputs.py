@@ -16,6 +16,11 @@ _RESAMPLING: dict[str, Literal["opencv", "pillow"]] = {
 }
 # Steps that change nothing of the picture.
 _IDLE = ("LoadImageFromFile", "LoadAnnotations", "PackDetInputs")
+# What a step means for a user, of those that an exported model does not do.
+_NOT_DONE = {
+    "LoadProposals": "the boxes that another network proposes for an image",
+    "RandomCenterCropPad": "images as large as they are",
+}
 
 
 def image_form(pipeline: list[dict[str, Any]]) -> ImageForm:
@@ -38,6 +43,10 @@ def image_form(pipeline: list[dict[str, Any]]) -> ImageForm:
         elif kind == "Pad" and form is not None:
             form = msgspec.structs.replace(
                 form, canvas=_canvas(step, form), fill=_fill(step)
+            )
+        elif kind in _NOT_DONE:
+            raise ModelError(
+                f"It takes {_NOT_DONE[kind]}, which an exported model does not."
             )
         elif kind not in _IDLE:
             raise ModelError(

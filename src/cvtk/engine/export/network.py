@@ -14,6 +14,16 @@ from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm, MaskForm
 from cvtk.recipe.nodes import each_dict
 
+# What cannot be recorded, by the class of the part that does it.
+_NOT_RECORDED = {
+    "GuidedAnchorHead": "It chooses the places of an image at which it looks for objects, however many they are, which "
+    "PyTorch's exporter cannot record.",
+    "MultiInstanceBBoxHead": "It finds pairs of objects, and suppresses duplicates among them one after the other, for "
+    "which there is no operator.",
+    "DDQDETR": "It compares its queries with one another in each layer, and goes on with some of them, which PyTorch's "
+    "exporter cannot record.",
+}
+
 
 class ExportedNetwork(nn.Module):  # type: ignore[misc]
     """A detector that takes a picture as it is, and the lowest score; what it gives is MMDetection's own.
@@ -29,7 +39,7 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         lowest_score: Of the objects that it gives by its own configuration.
 
     Raises:
-        ModelError: Its masks cannot be taken.
+        ModelError: Its masks cannot be taken, or how it finds objects cannot be recorded.
     """
 
     def __init__(self, network: Any, image: ImageForm, with_masks: bool) -> None:
@@ -42,6 +52,10 @@ class ExportedNetwork(nn.Module):  # type: ignore[misc]
         if with_masks:
             self.masks = take_masks(network, self.taken)
             self.outputs.append("masks")
+        for module in network.modules():
+            for kind in type(module).__mro__:
+                if kind.__name__ in _NOT_RECORDED:
+                    raise ModelError(_NOT_RECORDED[kind.__name__])
         self.thresholds = list(test_settings(network, "score_thr"))
         own = [part["score_thr"] for part in self.thresholds]
         self.lowest_score = float(max(own, default=0))

@@ -1,4 +1,4 @@
-"""Operators by those that every runtime has: deformable convolutions, CARAFE and group normalization.
+"""Operators by those that every runtime has: deformable convolutions, CARAFE, group normalization and others.
 
 For the first, what stands in files is PyTorch's `grid_sample`, which ONNX has since version 16 of its operators.
 """
@@ -48,7 +48,7 @@ def modulated_deform_conv2d(
 
     Args:
         features: (N, C, H, W).
-        offset: (N, deform_groups * kh * kw * 2, h, w), y before x, in cells.
+        offset: (N, deform_groups * kh * kw * 2, h, w), y before x, in cells; or of a larger map.
         mask: (N, deform_groups * kh * kw, h, w), what each is multiplied by; None: 1.
         weight: (C_out, C / groups, kh, kw).
         bias: (C_out); None: 0.
@@ -65,20 +65,23 @@ def modulated_deform_conv2d(
     outputs, inputs, down, across = (int(side) for side in weight.shape)
     channels, parted = inputs * int(groups), int(deform_groups)
     high, wide = features.shape[-2:]
-    height, width = offset.shape[-2:]
-    cells = down * across
+    (step_y, step_x), (top, left) = _pair(stride), _pair(padding)
+    (apart_y, apart_x), cells = _pair(dilation), down * across
+    height = (high + 2 * top - apart_y * (down - 1) - 1) // step_y + 1
+    width = (wide + 2 * left - apart_x * (across - 1) - 1) // step_x + 1
+    offset = _first_numbers(offset, height, width)
+    mask = None if mask is None else _first_numbers(mask, height, width)
     parts = features.reshape(-1, channels // parted, high, wide)
     offsets = offset.reshape(-1, cells, 2, height, width)
     shares = None if mask is None else mask.reshape(-1, cells, 1, height, width)
     kernels = weight.reshape(int(groups), -1, inputs, cells)
-    (step_y, step_x), (top, left) = _pair(stride), _pair(padding)
     rows = torch.arange(height, dtype=offset.dtype)[:, None] * step_y - top
     columns = torch.arange(width, dtype=offset.dtype) * step_x - left
     total: Any = 0
     for cell in range(cells):
         row, column = divmod(cell, across)
-        y = rows + row * _pair(dilation)[0] + offsets[:, cell, 0]
-        x = columns + column * _pair(dilation)[1] + offsets[:, cell, 1]
+        y = rows + row * apart_y + offsets[:, cell, 0]
+        x = columns + column * apart_x + offsets[:, cell, 1]
         # -1 and 1 are the outer edges of the features, which are 0 beyond.
         grid = torch.stack([(2 * x + 1) / wide - 1, (2 * y + 1) / high - 1], -1)
         values = F.grid_sample(parts, grid, align_corners=False)
@@ -88,6 +91,15 @@ def modulated_deform_conv2d(
         total = total + kernels[..., cell] @ values
     summed: Tensor = total.reshape(-1, outputs, height, width)
     return summed if bias is None else summed + bias[:, None, None]
+
+
+def _first_numbers(values: Tensor, height: Any, width: Any) -> Tensor:
+    """What mmcv's kernels take of the offsets or masks (N, C, ...) of a larger map, as of DyHead: (N, C, h, w)."""
+    if tuple(map(int, values.shape[-2:])) == (int(height), int(width)):
+        return values
+    channels = int(values.shape[1])
+    numbers = values.flatten(1)[:, : channels * height * width]
+    return numbers.reshape(-1, channels, height, width)
 
 
 def carafe(
@@ -153,6 +165,23 @@ def group_norm(
     if weight is not None:
         values = values * weight.reshape(each)
     return values if bias is None else values + bias.reshape(each)
+
+
+def adaptive_max_pool2d(
+    features: Tensor, output_size: Any, return_indices: bool = False
+) -> Tensor:
+    """`adaptive_max_pool2d` to sizes that may be traced: the largest of each window of features (N, C, H, W)."""
+    for axis, wanted in zip((-2, -1), output_size, strict=True):
+        length = features.shape[axis]
+        places = torch.arange(wanted)
+        first = places * length // wanted
+        last = ((places + 1) * length - 1) // wanted
+        largest = features.index_select(axis, first)
+        for step in range(1, int(length) // int(wanted) + 2):
+            place = torch.minimum(first + step, last)
+            largest = torch.maximum(largest, features.index_select(axis, place))
+        features = largest
+    return features
 
 
 def _pair(value: Pair) -> tuple[int, int]:

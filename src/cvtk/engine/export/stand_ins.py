@@ -287,6 +287,7 @@ def stand_ins() -> Iterator[None]:
         BBoxHead.refine_bboxes: refine_bboxes,
         PAAHead.score_voting: score_voting,
         Tensor.split: split,
+        F.adaptive_max_pool2d: operators.adaptive_max_pool2d,
         F.group_norm: operators.group_norm,
         F.multi_head_attention_forward: multi_head_attention_forward,
     }
