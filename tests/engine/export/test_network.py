@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from cvtk.engine.export.network import ExportedNetwork
+from cvtk.errors import ModelError
 from cvtk.exported.description import ImageForm
 
 
@@ -41,3 +42,16 @@ def test_a_network_without_a_threshold_heeds_the_score(score, labels):
     boxes, scores, found = network(image, torch.tensor(float(score)))
     assert found.tolist() == labels
     assert len(boxes) == len(scores) == len(labels)
+
+
+def test_what_cannot_be_recorded_is_told():
+    class GuidedAnchorHead(nn.Module):
+        """As MMDetection has it."""
+
+    class GARetinaHead(GuidedAnchorHead):
+        """One of those made of it."""
+
+    detector = Detector()
+    detector.bbox_head = GARetinaHead()
+    with pytest.raises(ModelError, match=r"It chooses the places .* cannot record\.$"):
+        ExportedNetwork(detector, ImageForm((4, 4), False), with_masks=False)
