@@ -37,8 +37,8 @@ of masks and boxes. 80% of them must be there with an IoU of at least 0.95, and 
 nothing is found. Where they are not, the model is trained from scratch for a few epochs on four made-up images, and
 tried once more. RTMDet-Ins, which then still finds nothing there, was compared on
 [photographs](export.md#what-it-saves). Rows with a "mask IoU" are older: boxes were not compared, nor was a picture
-tried in which nothing is found. For these rows of boxes, it was not tried either: RTMDet, RetinaNet with ResNet,
-SSDLite, YOLOF, YOLOX and YOLOv3.
+tried in which nothing is found. For these rows of boxes, it was not tried either: RetinaNet with ResNet, SSDLite,
+YOLOF, YOLOX and YOLOv3.
 
 Where not all have an IoU of at least 0.99, two cases were looked into. In the first Mask R-CNN of the table, boxes in
 the padding, where all pixels are the same, have exactly the same score; which of them suppresses the others depends on
