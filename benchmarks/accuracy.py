@@ -33,6 +33,7 @@ from scipy import stats
 
 from cvtk.demo import make_demo
 from cvtk.demo.dataset import annotation
+from cvtk.recipe.schedule import COCO_IMAGES
 from cvtk.tables import table
 
 MODEL = "rtmdet-ins_tiny"
@@ -71,6 +72,9 @@ class Change:
     keys: Callable[[Files], list[str]] = lambda files: []
 
 
+# Of RTMDet's own recipe: 300 epochs of COCO with 256 images per step; how far its average moves in one of them.
+RECIPE_STEPS = 300 * COCO_IMAGES // 256
+RECIPE_MOMENTUM = 0.0002
 # The steps from a file to a piece of an image, in a training without mosaic.
 HOOK = "custom_hooks.1"
 STEPS = f"{HOOK}.switch_pipeline"
@@ -120,7 +124,7 @@ def smaller_first(files: Files) -> list[str]:
 
 def longer_average(files: Files) -> list[str]:
     """The average of the weights reaches back four times as far: over some of the last epochs."""
-    usual = 27.484 / files.steps
+    usual = RECIPE_MOMENTUM * RECIPE_STEPS / files.steps
     return [f"custom_hooks.0.momentum={usual / 4}"]
 
 

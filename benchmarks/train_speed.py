@@ -5,9 +5,9 @@
 MMDetection's way is what its `tools/train.py` does: `Runner.from_cfg(Config.fromfile(...)).train()`, on the
 configuration that cvtk wrote. All take turns, each in a process of its own; the busy program is a Python that counts.
 Where the processor computes with bfloat16, cvtk is timed with `--amp` too, which changes the results; and with the busy
-program once more with as many threads as there are cores, where by itself it takes fewer. A step is the median of the last epochs, an
-epoch goes from its last step to the last of the next one, so it has the validation and the checkpoints in it; the first
-epoch, in which workers start, is left out. Ratios are those of the epochs, turn by turn.
+program once more with as many threads as there are cores, where by itself it takes fewer. A step is the median of the
+last epochs, an epoch goes from its last step to the last of the next one, so it has the validation and the checkpoints in
+it; the first epoch, in which workers start, is left out. Ratios are those of the epochs, turn by turn.
 
 FOLDER has `label.txt`, `train/segm.json` and `valid/segm.json`; without it, scenes are drawn.
 """

@@ -43,6 +43,17 @@ FAMILIES = {
 }
 
 
+# Of two images.
+ONE_STEP = {
+    "epoch": 1,
+    "batch_size": 2,
+    "num_workers": 0,
+    "image_size": 64,
+    "weights": "none",
+    "device": "cpu",
+}
+
+
 @pytest.fixture(scope="module")
 def two_images(demo, tmp_path_factory):
     """The first and the last image of the demo set; the last has no objects."""
@@ -63,13 +74,8 @@ def test_it_trains_a_step_and_predicts(name, settings, two_images, demo, tmp_pat
     model.train(
         two_images,
         output_weights=tmp_path / "a.pth",
-        epoch=1,
-        batch_size=2,
-        num_workers=0,
-        image_size=64,
-        weights="none",
+        **ONE_STEP,
         set=settings,
-        device="cpu",
     )
     losses = pd.read_csv(tmp_path / "a.train_stats.train.txt", sep="\t")
     assert math.isfinite(losses["loss"].item()) and losses["loss"].item() > 0
@@ -101,12 +107,7 @@ def test_boxes_of_ssd_are_validated_and_predicted(two_images, demo, tmp_path):
         two_images,
         two_images,
         output_weights=tmp_path / "a.pth",
-        epoch=1,
-        batch_size=2,
-        num_workers=0,
-        image_size=64,
-        weights="none",
-        device="cpu",
+        **ONE_STEP,
     )
     metrics = pd.read_csv(tmp_path / "a.train_stats.valid.txt", sep="\t")
     assert 0 <= metrics["coco/bbox_mAP"].item() <= 1
@@ -125,13 +126,8 @@ def test_mixed_precision_on_a_cpu(two_images, demo, tmp_path, monkeypatch):
         create_model("rtmdet-ins_tiny", labels=demo.label).train(
             two_images,
             output_weights=output,
-            epoch=1,
-            batch_size=2,
-            num_workers=0,
-            image_size=64,
-            weights="none",
+            **ONE_STEP,
             amp=amp,
-            device="cpu",
         )
         table = output.with_suffix(".train_stats.train.txt")
         losses.append(pd.read_csv(table, sep="\t")["loss"].item())

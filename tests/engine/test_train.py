@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 
@@ -280,3 +282,40 @@ def test_scores_to_cut_at_and_the_run_card(trained, what_it_finds, demo, tmp_pat
     results = list(create_model(weights).predict(demo.valid))
     scores = [score for result in results for score in result.scores]
     assert len(scores) >= 6 and min(scores) == pytest.approx(least)
+
+
+# With a busy program beside it on the one core that both may use; PyTorch would take two threads.
+BESIDE_ANOTHER = """
+import os, subprocess, sys, torch
+import cvtk
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+torch.set_num_threads(2)
+train, labels, weights = sys.argv[1:]
+model = cvtk.create_model("rtmdet_tiny_8xb32-300e_coco", labels=labels)
+other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+try:
+    model.train(train, output_weights=weights, epoch=1, batch_size=4, num_workers=0, image_size=64, weights="none", device="cpu")
+finally:
+    other.kill()
+print(torch.get_num_threads(), "threads afterwards")
+"""
+
+
+@pytest.mark.train
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how busy cores are")
+def test_a_training_that_leaves_a_busy_core_says_and_notes_it(demo, tmp_path):
+    names = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    arguments = map(str, (demo.train, demo.label, tmp_path / "a.pth"))
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE_ANOTHER, *arguments],
+        env={name: value for name, value in os.environ.items() if name not in names},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = "so the training computes in 1 of 2 threads"
+    assert done.stdout.count(said) == 1
+    assert "2 threads afterwards" in done.stdout
+    card = json.loads((tmp_path / "a.card.json").read_text("utf-8"))
+    assert card["machine"]["threads"] == 1
+    assert sum(said in decision for decision in card["decisions"]) == 1

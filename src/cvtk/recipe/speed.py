@@ -57,7 +57,7 @@ def leave_busy_cores() -> str:
     torch.set_num_threads(fewer)
     return (
         f"Other programs keep {busy:.1f} cores busy, so the training computes in {fewer} of {threads} threads, which is"
-        f" faster. OMP_NUM_THREADS={threads} would set their number; metrics vary with it as with another seed."
+        f" faster. To use {threads}, set OMP_NUM_THREADS={threads}; the metrics then differ a little, as with another seed."
     )
 
 
@@ -118,7 +118,7 @@ def lay_average_out(averaged: Any) -> None:
 
 
 def average_at_once(averaged: Any) -> None:
-    """Moves all weights of MMEngine's average of a network in one call; one by one, they take five times as long."""
+    """Moves all weights of MMEngine's average of a network in one call; one by one, they take longer."""
     import torch
 
     usual = averaged.update_parameters
@@ -157,19 +157,16 @@ def fuse_steps(optimizer: Any) -> None:
 
 
 def convolve_row_by_row(network: Any) -> None:
-    """Gives oneDNN the convolutions that see one pixel, which take it half the time.
+    """Gives oneDNN the convolutions that see one pixel, which it computes faster.
 
     With a single thread, PyTorch asks it only where a batch has 16 images or more. So each row becomes an image.
     """
     import torch
 
     for part in network.modules():
-        plain = type(part) is torch.nn.Conv2d and part.groups == 1
-        if (
-            plain
-            and {*part.kernel_size, *part.stride} == {1}
-            and part.padding == (0, 0)
-        ):
+        if type(part) is not torch.nn.Conv2d or part.groups > 1:
+            continue
+        if {*part.kernel_size, *part.stride} == {1} and part.padding == (0, 0):
             part.forward = functools.partial(_by_rows, part)
 
 
