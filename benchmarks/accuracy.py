@@ -79,6 +79,7 @@ RECIPE_MOMENTUM = 0.0002
 HOOK = "custom_hooks.1"
 STEPS = f"{HOOK}.switch_pipeline"
 RESIZE = f"{STEPS}.2"
+OPTIMIZER = "optim_wrapper.optimizer"
 
 
 def zoomed(factor: float) -> Change:
@@ -96,11 +97,17 @@ def scaled(low: float, high: float) -> Change:
     return Change(keys=lambda files: [f"{RESIZE}.ratio_range=({low}, {high})"])
 
 
-def pasted(files: Files) -> list[str]:
+def pasted(files: Files, rare: bool = False) -> list[str]:
     """Objects are copied from image to image."""
     size = (files.size, files.size)
-    pad = {"type": "PadAndPaste", "size": size, "pad_val": {"img": (114, 114, 114)}}
+    grey = {"img": (114, 114, 114)}
+    pad = {"type": "PadAndPaste", "size": size, "pad_val": grey, "rare": rare}
     return [f"{STEPS}.1.poly2mask=True", f"{STEPS}.7={pad}"]
+
+
+def rare_pasted(files: Files) -> list[str]:
+    """Objects are copied from image to image, those of rare classes most."""
+    return pasted(files, rare=True)
 
 
 def smaller_first(files: Files) -> list[str]:
@@ -122,6 +129,22 @@ def smaller_first(files: Files) -> list[str]:
     return [f"{HOOK}.switch_epoch={epoch}", f"train_dataloader.dataset.pipeline={steps}"]  # fmt: skip
 
 
+def sampled(kind: str) -> Change:
+    """A step sees other images (`sampling.py`)."""
+    return Change(keys=lambda files: [f"train_dataloader.sampler.type={kind}"])
+
+
+def decayed(weight_decay: float) -> Change:
+    """Weights are pulled to 0 with another force than 0.05."""
+    return Change(keys=lambda files: [f"{OPTIMIZER}.weight_decay={weight_decay}"])
+
+
+def with_sgd(files: Files) -> list[str]:
+    """SGD in place of AdamW, as Mask R-CNN has it."""
+    momentum = f"+{OPTIMIZER}.momentum=0.9"
+    return [f"{OPTIMIZER}.type=SGD", momentum, f"{OPTIMIZER}.weight_decay=0.0001"]
+
+
 def longer_average(files: Files) -> list[str]:
     """The average of the weights reaches back four times as far: over some of the last epochs."""
     usual = RECIPE_MOMENTUM * RECIPE_STEPS / files.steps
@@ -139,12 +162,20 @@ TRICKS = {
     "smaller first": Change(keys=smaller_first),
     "longer average": Change(keys=longer_average),
     "rate doubled": Change({"lr": 0.002}),
+    "rate quadrupled": Change({"lr": 0.004}),
     "rate halved": Change({"lr": 0.0005}),
+    "no decay": decayed(0.0),
+    "decay of 0.2": decayed(0.2),
+    "SGD": Change({"lr": 0.01}, with_sgd),
+    "views in pairs": sampled("PairSampler"),
+    "rare more often": sampled("RareSampler"),
+    "rare pasted": Change(keys=rare_pasted),
     "batch of 2": Change({"batch_size": 2}),
     "batch of 8": Change({"batch_size": 8}),
     "mixed precision": Change({"amp": True}),
     "scenes": Change({"weights": "scenes"}),
     "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
+    "scenes, rate quadrupled": Change({"weights": "scenes", "lr": 0.002}),
     "scenes, scales 0.75 to 1.5": Change({"weights": "scenes"}, scaled(0.75, 1.5).keys),
     "scenes, objects pasted": Change({"weights": "scenes"}, pasted),
 }
@@ -160,13 +191,25 @@ def dancers(folder: Path) -> None:
 
 def cells(folder: Path) -> None:
     """Round and long cells on a grey ground, which lie on each other."""
-    for split, count in zip(("train", "valid", "test"), IMAGES, strict=True):
+    cells_in(folder, dict.fromkeys(SEEDS, 1.0))
+
+
+def rare_cells(folder: Path) -> None:
+    """The same, but few images to learn from have long cells."""
+    cells_in(folder, {"train": 0.1, "valid": 0.5, "test": 0.5})
+
+
+def cells_in(folder: Path, with_long: Mapping[str, float]) -> None:
+    """Cells, with the share of the images of each split that have long ones among them."""
+    for split, count in zip(with_long, IMAGES, strict=True):
         document: dict[str, Any] = {"images": [], "annotations": []}
         document["categories"] = [{"id": 1, "name": "round"}, {"id": 2, "name": "long"}]
         (folder / split).mkdir(parents=True)
         for number in range(1, count + 1):
             rng = np.random.default_rng([7, SEEDS[split], number])
-            photo, owner, kinds = draw_cells(rng, DRAWN)
+            photo, owner, kinds = draw_cells(
+                rng, DRAWN, long=number <= with_long[split] * count
+            )
             name = f"{number:03d}.png"
             photo.save(folder / split / name)
             image = {"id": number, "file_name": name, "width": DRAWN, "height": DRAWN}
@@ -183,7 +226,7 @@ def cells(folder: Path) -> None:
 
 
 def draw_cells(
-    rng: np.random.Generator, size: int
+    rng: np.random.Generator, size: int, long: bool
 ) -> tuple[Image.Image, NDArray[np.uint8], list[int]]:
     """A picture, the number of the cell that each pixel shows (0: none), and the class of each cell."""
     ground = np.linspace(*rng.uniform(60, 140, 2), size)
@@ -191,11 +234,11 @@ def draw_cells(
     owner = Image.new("L", (size, size))
     kinds = []
     for number in range(1, int(rng.integers(8, 26)) + 1):
-        kind = int(rng.integers(1, 3))
-        long, wide = rng.uniform(6, 13) * np.array([[1, 0.9], [1.9, 0.55]][kind - 1])
+        kind = int(rng.integers(1, 3 if long else 2))
+        length, width = rng.uniform(6, 13) * np.array([[1, 0.9], [1.9, 0.55]][kind - 1])
         turn, angles = rng.uniform(0, np.pi), np.linspace(0, 2 * np.pi, 40)[:-1]
         wobble = 1 + 0.08 * np.sin(3 * angles + rng.uniform(0, 6.3))
-        x, y = long * np.cos(angles) * wobble, wide * np.sin(angles) * wobble
+        x, y = length * np.cos(angles) * wobble, width * np.sin(angles) * wobble
         middle = rng.uniform(0, size, 2)
         outline = [
             (middle[0] + a * np.cos(turn) - b * np.sin(turn), middle[1] + a * np.sin(turn) + b * np.cos(turn))
@@ -218,6 +261,7 @@ def draw_cells(
 
 SETS: dict[str, Callable[[Path], None]] = {
     "cells": cells,
+    "rare cells": rare_cells,
     "fruit": fruit,
     "dancers": dancers,
 }
@@ -228,7 +272,8 @@ def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
     import torch
 
     import cvtk
-    import pasting  # noqa: F401 -- for the configuration, which names what is in it
+    import pasting  # noqa: F401 -- for the configuration, which names what is in them
+    import sampling  # noqa: F401
 
     torch.set_num_threads(1)
     labels = files.folder / "label.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 from typing import Any
 
 import cv2
@@ -32,10 +33,16 @@ class SoftCopyPaste(CopyPaste):  # type: ignore[misc]
 
 @TRANSFORMS.register_module()  # type: ignore[untyped-decorator]
 class PadAndPaste(Pad):  # type: ignore[misc]
-    """Pads, and pastes into half of the images some objects of one that was seen before."""
+    """Pads, and pastes into half of the images some objects of one that was seen before.
 
-    def __init__(self, **settings: Any) -> None:
+    Args:
+        rare: Images with rare classes are pasted from more often: an image counts as its rarest class does.
+        settings: Those of `Pad`.
+    """
+
+    def __init__(self, rare: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
+        self.rare = rare
         # Objects that are hidden but for a few pixels are not learned.
         self.paste = SoftCopyPaste(max_num_pasted=20, mask_occluded_thr=30)
         self.seen: list[dict[str, Any]] = []
@@ -47,7 +54,19 @@ class PadAndPaste(Pad):  # type: ignore[misc]
         self.seen = [*self.seen, copy.deepcopy(results)][-KEPT:]
         if not others or random.random() > SHARE:
             return results
-        results["mix_results"] = [copy.deepcopy(random.choice(others))]
+        weights = rarities(others) if self.rare else None
+        chosen = random.choices(others, weights)
+        results["mix_results"] = copy.deepcopy(chosen)
         results = self.paste(results)
         del results["mix_results"]
         return results
+
+
+def rarities(images: list[dict[str, Any]]) -> list[float]:
+    """Of each image, one by the number of images that have its rarest class."""
+    classes = [set(image["gt_bboxes_labels"].tolist()) for image in images]
+    counts = Counter(kind for found in classes for kind in found)
+    usual = 1 / len(images)  # of an image without objects
+    return [
+        max((1 / counts[kind] for kind in found), default=usual) for found in classes
+    ]
