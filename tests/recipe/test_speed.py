@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -17,8 +14,8 @@ from mmdet.models.layers import ExpMomentumEMA
 
 from cvtk.recipe.speed import (
     average_at_once,
-    busy_between,
     convolve_row_by_row,
+    keep_what_is_activated,
     multiply_kernels,
     speed_up_cpu,
 )
@@ -120,6 +117,24 @@ def test_an_optimizer_that_cannot_stays_as_it_is():
     step(runner, 0)
 
 
+@pytest.mark.parametrize(
+    "kind", [torch.nn.SiLU, torch.nn.Hardswish, torch.nn.Mish, torch.nn.ReLU]
+)
+def test_activations_that_write_elsewhere_have_the_same_gradients(kind):
+    def gradients(change):
+        torch.manual_seed(0)
+        part = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), kind(inplace=True))
+        change(part)
+        found = part(torch.randn(2, 3, 8, 8))
+        found.square().sum().backward()
+        return part[1].inplace, found, part[0].weight.grad
+
+    in_place, *found = gradients(keep_what_is_activated)
+    assert in_place == (kind is torch.nn.ReLU)  # its gradient needs the result alone
+    for ours, theirs in zip(found, gradients(lambda _: None)[1:], strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_convolutions_of_one_pixel_are_the_same_row_by_row(layout):
     def gradients(change):
@@ -178,58 +193,3 @@ def test_masks_are_those_of_kernels_and_so_are_the_gradients():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     none = head._mask_predict_by_feat_single(features, kernels[:0], priors[:0])
     assert none.shape == (0, 12, 16)
-
-
-def test_busy_cores_are_counted_without_programs_that_give_way():
-    # user nice system idle waiting interrupts soft stolen, in hundredths of a second
-    start = """cpu  0 0 0 0 0 0 0 0
-cpu0 100 0 100 500 0 0 0 0
-cpu1 100 0 100 500 0 0 0 0
-cpu2 100 0 100 500 0 0 0 0
-intr 12345 0 0
-"""
-    end = """cpu  0 0 0 0 0 0 0 0
-cpu0 130 0 110 540 10 5 5 0
-cpu1 100 80 100 520 0 0 0 0
-cpu2 200 0 100 500 0 0 0 0
-intr 23456 0 0
-"""
-    assert busy_between(start, end, {0}) == pytest.approx(0.5)  # 30 + 10 + 5 + 5
-    assert busy_between(start, end, {1}) == 0  # `nice`
-    assert busy_between(start, end, {0, 1, 2}) == pytest.approx(1.5)
-    assert busy_between(start, start, {0, 1, 2}) == 0
-
-
-# With a busy program beside it on the one core that both may use.
-BESIDE_ANOTHER = """
-import os, subprocess, sys, torch
-from cvtk.recipe.speed import leave_busy_cores
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-try:
-    torch.set_num_threads(2)
-    said = leave_busy_cores()
-    print(torch.get_num_threads(), said)
-finally:
-    other.kill()
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how busy cores are")
-@pytest.mark.parametrize("chosen", [{}, {"OMP_NUM_THREADS": "2"}])
-def test_a_training_leaves_busy_cores_to_others(chosen):
-    names = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
-    env = {name: value for name, value in os.environ.items() if name not in names}
-    done = subprocess.run(
-        [sys.executable, "-c", BESIDE_ANOTHER],
-        env={**env, **chosen},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    threads, _, said = done.stdout.strip().partition(" ")
-    if chosen:
-        assert (threads, said) == ("2", "")
-    else:
-        assert threads == "1"
-        assert "so the training computes in 1 of 2 threads" in said

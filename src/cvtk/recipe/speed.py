@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
-import time
-from pathlib import Path
 from typing import Any
+
+from cvtk.recipe.cores import leave_busy_cores
 
 
 def speed_up_cpu(runner: Any) -> str:
@@ -25,6 +24,7 @@ def speed_up_cpu(runner: Any) -> str:
     torch.set_flush_denormal(True)  # numbers next to 0 take a CPU many times as long
     fuse_steps(runner.optim_wrapper.optimizer)
     multiply_kernels(runner.model)
+    keep_what_is_activated(runner.model)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return ""  # DistributedDataParallel mixes gradients up where the layout changes
     said = leave_busy_cores()
@@ -36,69 +36,6 @@ def speed_up_cpu(runner: Any) -> str:
             lay_average_out(hook.ema_model)
             average_at_once(hook.ema_model)
     return said
-
-
-def leave_busy_cores() -> str:
-    """Leaves cores that other programs keep busy to them, unless the user has set the number of threads.
-
-    All threads wait for the slowest one many times in each step. On a core that it shares, it is often not running.
-
-    Returns:
-        A sentence where there are fewer threads now, else nothing.
-    """
-    import torch
-
-    if {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys():
-        return ""
-    threads, busy = torch.get_num_threads(), busy_cores()
-    fewer = max(1, threads - round(busy + 0.25))  # a third of a core is felt
-    if fewer >= threads:
-        return ""
-    torch.set_num_threads(fewer)
-    return (
-        f"Other programs keep {busy:.1f} cores busy, so the training computes in {fewer} of {threads} threads, which is"
-        f" faster. To use {threads}, set OMP_NUM_THREADS={threads}; the metrics then differ a little, as with another seed."
-    )
-
-
-def busy_cores(seconds: float = 0.5) -> float:
-    """How many of the cores that this process may use are busy while it sleeps; 0 where Linux does not tell."""
-    clock = Path("/proc/stat")
-    if not clock.exists():
-        return 0.0
-    start = clock.read_text()
-    time.sleep(seconds)
-    return busy_between(start, clock.read_text(), os.sched_getaffinity(0))
-
-
-def busy_between(start: str, end: str, cores: set[int]) -> float:
-    """How many cores were busy between two states of `/proc/stat`, not counting programs that give way (`nice`).
-
-    Args:
-        start: The earlier text; see `man proc_stat`.
-        end: The later text.
-        cores: The numbers of those that count.
-    """
-    total = 0.0
-    before, after = _ticks(start), _ticks(end)
-    for core in cores & before.keys() & after.keys():
-        user, nice, system, idle, waiting, interrupts, soft = (
-            later - earlier
-            for earlier, later in zip(before[core], after[core], strict=True)
-        )
-        busy = user + system + interrupts + soft
-        total += busy / max(1, busy + nice + idle + waiting)
-    return total
-
-
-def _ticks(text: str) -> dict[int, list[int]]:
-    """By core, how long it did what."""
-    found = {}
-    for line in text.splitlines():
-        name, *values = line.split()
-        if name.startswith("cpu") and name != "cpu":
-            found[int(name[3:])] = [int(value) for value in values[:7]]
-    return found
 
 
 def lay_channels_innermost(network: Any) -> None:
@@ -130,14 +67,15 @@ def average_at_once(averaged: Any) -> None:
             return
         share = torch.zeros(1)  # how far it moves towards the weights in this step
         averaged.avg_func(share, torch.ones(1), averaged.steps)
-        weights = network.state_dict()
-        averages = averaged.avg_parameters.items()
-        chosen = [(name, each) for name, each in averages if each.is_floating_point()]
-        torch._foreach_lerp_(
-            [average.data for _, average in chosen],
-            [weights[name].data for name, _ in chosen],
-            share.item(),
-        )
+        weights = network.state_dict(keep_vars=True)  # without a new tensor for each
+        averages = averaged.avg_parameters
+        chosen = [name for name in averages if weights[name].is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                [averages[name] for name in chosen],
+                [weights[name] for name in chosen],
+                share.item(),
+            )
         averaged.steps += 1
 
     averaged.update_parameters = update
@@ -154,6 +92,15 @@ def fuse_steps(optimizer: Any) -> None:
         return
     for group in optimizer.param_groups:
         group["fused"] = True
+
+
+def keep_what_is_activated(network: Any) -> None:
+    """Lets activations such as SiLU write elsewhere: in place, they copy what the gradient needs first."""
+    import torch
+
+    for part in network.modules():
+        if isinstance(part, (torch.nn.SiLU, torch.nn.Hardswish, torch.nn.Mish)):
+            part.inplace = False
 
 
 def convolve_row_by_row(network: Any) -> None:

@@ -12,7 +12,7 @@ RECIPE = "mmdet_recipe"  # the module that a vanilla script imports from beside 
 # What it holds, in the order in which it is read best.
 MODULES = (
     *("fit", "data", "classes", "start", "sizes"),
-    *("schedule", "hooks", "workers", "speed", "nodes"),
+    *("schedule", "hooks", "workers", "cores", "speed", "nodes"),
 )
 
 
