@@ -65,6 +65,7 @@ RANGES = {
     (TrainOptions, "decay_epochs"): (0, 1, 100_000, 100_001),
     (TrainOptions, "decay_factor"): (0.0, 1e-9, 1.0, 1.001),
     (TrainOptions, "save_every"): (0, 1, 100_000, 100_001),
+    (TrainOptions, "validate_every"): (0, 1, 100_000, 100_001),
     (TrainOptions, "log_every"): (0, 1, 1_000_000, 1_000_001),
     (TrainOptions, "folds"): (1, 2, 100, 101),
     (TrainOptions, "fold"): (0, 1, 100, 101),

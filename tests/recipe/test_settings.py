@@ -35,6 +35,7 @@ def test_settings():
         decay_epochs=[5, 8],
         decay_factor=0.3,
         save_every=4,
+        validate_every=5,
         log_every=9,
         metric="voc",
     )
@@ -47,6 +48,16 @@ def test_settings():
     assert checkpoint["interval"] == 4
     assert checkpoint["save_best"] == "coco/segm_mAP_50"
     assert cfg["default_hooks"]["logger"]["interval"] == 9
+    assert cfg["train_cfg"]["val_interval"] == 5
+
+
+@pytest.mark.parametrize(("epochs", "validations"), [(1, 1), (6, 2), (7, 3)])
+def test_patience_counts_epochs_also_where_few_are_validated(epochs, validations):
+    cfg = small()
+    set_hooks(cfg, "segm", 15, early_stop=epochs)
+    assert cfg["custom_hooks"][-1]["patience"] == epochs
+    apply(cfg, validate_every=3)
+    assert cfg["custom_hooks"][-1]["patience"] == validations
 
 
 def test_a_cosine_gives_way_to_epochs_that_are_asked_for():

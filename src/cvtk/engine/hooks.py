@@ -52,8 +52,9 @@ class ProgressHook(Hook):  # type: ignore[misc]
 
     def after_train_epoch(self, runner: Any) -> None:
         """Shows the epoch's line, where no validation follows."""
-        if runner.val_loop is None:
-            self._end_line(runner, runner.epoch + 1, {})  # it is counted after this
+        epoch = runner.epoch + 1  # it is counted after this
+        if not is_validated(runner, epoch):
+            self._end_line(runner, epoch, {})
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float]) -> None:
         """Shows the epoch's line with its AP."""
@@ -98,6 +99,14 @@ def standing(runner: Any, epoch: int, done: int, metrics: dict[str, float]) -> S
     seconds = scalar("train/time").mean(STEPS_TO_JUDGE) * (total - done)
     left = datetime.timedelta(seconds=int(seconds))
     return Standing(done, total, "  ".join(parts), f"ETA {left}")
+
+
+def is_validated(runner: Any, epoch: int) -> bool:
+    """Whether a validation follows an epoch, counted from 1."""
+    if runner.val_loop is None:
+        return False
+    loop = runner.train_loop
+    return bool(epoch >= loop.max_epochs or epoch % loop.val_interval == 0)
 
 
 class GuardHook(Hook):  # type: ignore[misc]
@@ -167,7 +176,7 @@ class ValidateFirstHook(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Any) -> None:
         """Validates the epoch that is resumed from."""
-        if runner.val_loop is not None:
+        if is_validated(runner, runner.epoch):
             runner.val_loop.run()
 
 
@@ -188,7 +197,8 @@ class PatienceHook(EarlyStoppingHook):  # type: ignore[misc]
         state = (self.best_score, self.wait_count)
         runner.message_hub.update_info("patience", state)
         if runner.train_loop.stop_training:
-            epochs = f"{self.wait_count} epoch{'s' * (self.wait_count > 1)}"
+            count = self.wait_count * runner.train_loop.val_interval
+            epochs = f"{count} epoch{'s' * (count > 1)}"
             logger.info(f"No better AP in {epochs}: the training ends here.")
 
 
@@ -220,7 +230,7 @@ class StatsHook(Hook):  # type: ignore[misc]
 
     def after_train_epoch(self, runner: Any) -> None:
         """Writes after the epoch, where no validation follows."""
-        if runner.val_loop is None:
+        if not is_validated(runner, runner.epoch + 1):
             self._write(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float]) -> None:

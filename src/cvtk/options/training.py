@@ -46,7 +46,7 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
     _: KW_ONLY
     output_weights: Annotated[
         PathLike,
-        Option(help="weights to write, NAME.pth; all other files are named after it"),
+        Option(help="weights to write, NAME.pth"),
     ]
     epoch: Annotated[
         int,
@@ -191,6 +191,15 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
         Option(
             kind="setting",
             help="epochs between checkpoints to resume from",
+            minimum=1,
+            maximum=100_000,
+        ),
+    ] = 1
+    validate_every: Annotated[
+        int,
+        Option(
+            kind="setting",
+            help="epochs from one validation to the next; the last epoch has one too",
             minimum=1,
             maximum=100_000,
         ),

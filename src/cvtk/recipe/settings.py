@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,19 @@ def apply_settings(cfg: dict[str, Any], options: TrainOptions) -> None:
     hooks = cfg["default_hooks"]
     hooks["checkpoint"]["interval"] = options.save_every
     hooks["logger"]["interval"] = options.log_every
+    set_validations(cfg, options.validate_every)
     if options.metric == "voc":
         set_best(cfg, hooks["checkpoint"]["save_best"] + "_50")
+
+
+def set_validations(cfg: dict[str, Any], every: int) -> None:
+    """Lets a validation follow on every so many epochs; whoever waits for a better AP then waits for fewer of them."""
+    if every == 1:
+        return
+    cfg["train_cfg"]["val_interval"] = every
+    for hook in cfg.get("custom_hooks") or []:
+        if "patience" in hook:
+            hook["patience"] = math.ceil(hook["patience"] / every)
 
 
 def set_decay(

@@ -262,6 +262,7 @@ def _own_options(
         seed=seed,
         epoch=longer(options.epoch),
         save_every=longer(options.save_every),
+        validate_every=longer(options.validate_every),
         early_stop=None if stop is None else longer(stop),
         decay_epochs=None if decay is None else [longer(epoch) for epoch in decay],
     )
