@@ -163,6 +163,7 @@ TRICKS = {
     "longer average": Change(keys=longer_average),
     "rate doubled": Change({"lr": 0.002}),
     "rate quadrupled": Change({"lr": 0.004}),
+    "rate of 0.008": Change({"lr": 0.008}),
     "rate halved": Change({"lr": 0.0005}),
     "no decay": decayed(0.0),
     "decay of 0.2": decayed(0.2),
@@ -176,6 +177,7 @@ TRICKS = {
     "scenes": Change({"weights": "scenes"}),
     "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
     "scenes, rate quadrupled": Change({"weights": "scenes", "lr": 0.002}),
+    "scenes, rate of 0.004": Change({"weights": "scenes", "lr": 0.004}),
     "scenes, scales 0.75 to 1.5": Change({"weights": "scenes"}, scaled(0.75, 1.5).keys),
     "scenes, objects pasted": Change({"weights": "scenes"}, pasted),
 }

@@ -206,22 +206,23 @@ def test_a_best_checkpoint_that_is_gone_does_not_end_a_resumed_training(
 
 @pytest.mark.train
 def test_epochs_without_a_validation(trained, tmp_path, capsys):
-    options = {"validate_every": 2, "set": SURE_OF_NOTHING}
-    losses, _ = trained(epoch=3, **options)
+    begin = [*SURE_OF_NOTHING, "+train_cfg.val_begin=3"]
+    options = {"validate_every": 2, "set": begin}
+    losses, _ = trained(epoch=5, **options)
     out = tmp_path / "out"
 
     def validated():
         table = pd.read_csv(out / "a.train_stats.valid.txt", sep="\t")
         return table["step"].tolist()
 
-    assert losses["epoch"].tolist() == [1, 2, 3]
-    assert validated() == [2, 3], "each second one, and the last"
+    assert losses["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert validated() == [4, 5], "each second one from the third on, and the last"
     lines = capsys.readouterr().out.splitlines()
     shown = [line for line in lines if line.startswith("epoch ")]
-    assert ["AP" in line for line in shown] == [False, True, True]
-    # Going on, the third epoch was not the last one.
-    trained(epoch=5, resume=True, **options)
-    assert validated() == [2, 3, 4, 5]
+    assert ["AP" in line for line in shown] == [False] * 3 + [True] * 2
+    # Going on, the fifth epoch was not the last one.
+    trained(epoch=7, resume=True, **options)
+    assert validated() == [4, 5, 6, 7]
     card = json.loads((out / "a.card.json").read_text("utf-8"))
     assert card["options"]["validate_every"] == 2
 

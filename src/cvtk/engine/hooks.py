@@ -103,9 +103,9 @@ def standing(runner: Any, epoch: int, done: int, metrics: dict[str, float]) -> S
 
 def is_validated(runner: Any, epoch: int) -> bool:
     """Whether a validation follows an epoch, counted from 1."""
-    if runner.val_loop is None:
-        return False
     loop = runner.train_loop
+    if runner.val_loop is None or epoch < loop.val_begin:
+        return False
     return bool(epoch >= loop.max_epochs or epoch % loop.val_interval == 0)
 
 
