@@ -61,7 +61,9 @@ def runner(hub, tmp_path):
             max_iters=epochs * steps,
             max_epochs=epochs,
             val_loop=object() if validates else None,
-            train_loop=SimpleNamespace(stop_training=False),
+            train_loop=SimpleNamespace(
+                stop_training=False, val_interval=1, val_begin=1, max_epochs=epochs
+            ),
             logger=logging.getLogger("test"),
             work_dir=str(tmp_path),
         )
@@ -184,12 +186,24 @@ def test_the_best_checkpoint_is_that_of_this_workspace(hub, runner, tmp_path):
     assert hub.get_info("best_score") == 0.25
 
 
-def test_a_best_checkpoint_that_is_gone_is_forgotten(hub, runner, tmp_path):
+def test_a_best_checkpoint_that_is_gone_is_forgotten(hub, runner, tmp_path, messages):
     hub.update_info("best_ckpt", str(tmp_path / "best_coco_segm_mAP_epoch_2.pth"))
     hub.update_info("best_score", 0.25)
     ResumeHook().before_train(runner(20))
     assert "best_ckpt" not in hub.runtime_info
     assert "best_score" not in hub.runtime_info
+    assert "The best epoch is sought anew" in messages.text
+
+
+def test_an_epoch_that_was_the_best_is_found_again_by_validating(
+    hub, runner, tmp_path, messages
+):
+    # The checkpoint was written before the validation, which then replaced the best one.
+    hub.update_info("best_ckpt", str(tmp_path / "best_coco_segm_mAP_epoch_1.pth"))
+    (tmp_path / "best_coco_segm_mAP_epoch_2.pth").touch()
+    ResumeHook().before_train(runner(20))
+    assert "best_ckpt" not in hub.runtime_info
+    assert "anew" not in messages.text
 
 
 def test_without_a_best_checkpoint_nothing_is_done(hub, runner):

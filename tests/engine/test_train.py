@@ -20,6 +20,7 @@ pytest.importorskip("mmdet", reason="needs MMDetection")
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from cvtk import data
 from cvtk.engine.choose import choose_and_keep
@@ -202,6 +203,25 @@ def test_a_best_checkpoint_that_is_gone_does_not_end_a_resumed_training(
     table, _ = trained(epoch=5, save_every=2, resume=True, set=SURE_OF_NOTHING)
     assert table["epoch"].tolist() == [1, 2, 3, 4, 5]
     assert (tmp_path / "out" / "a.pth").is_file()
+
+
+@pytest.mark.train
+def test_the_best_epoch_is_known_after_a_resume(trained, tmp_path, monkeypatch):
+    written = []
+    write = Runner.save_checkpoint
+
+    def noted(runner, folder, name, *args, **kwargs):
+        written.append(name.removesuffix(".part"))
+        write(runner, folder, name, *args, **kwargs)
+
+    monkeypatch.setattr(Runner, "save_checkpoint", noted)
+    trained(epoch=1, set=SURE_OF_NOTHING)
+    best = "best_coco_bbox_mAP_epoch_1.pth"
+    assert written == ["epoch_1.pth", best], "each once"
+    # With a learning rate of nothing, no epoch is better than the first.
+    _, text = trained(epoch=2, lr=1e-12, resume=True, set=SURE_OF_NOTHING)
+    assert "anew" not in text
+    assert (tmp_path / "out" / "a" / best).is_file()
 
 
 @pytest.mark.train

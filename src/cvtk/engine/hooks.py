@@ -165,7 +165,11 @@ class ResumeHook(Hook):  # type: ignore[misc]
                 continue
             hub.pop_info(key)
             hub.pop_info(key.replace("best_ckpt", "best_score"), None)
-            if noted is not None:
+            # Where the epoch itself was better, the one before was removed, and validating finds that again.
+            was_best = any(
+                Path(runner.work_dir).glob(f"best_*_epoch_{runner.epoch}.pth")
+            )
+            if noted is not None and not was_best:
                 logger.warning("The best epoch is sought anew: its file is gone.")
 
 

@@ -18,7 +18,13 @@ START_ANEW = "Use the options of that training, or start anew: with force=True a
 
 
 class TrainingRunner(Runner):  # type: ignore[misc]
-    """A Runner that is quiet, and safe to kill at any moment."""
+    """A Runner that is quiet, and safe to kill at any moment.
+
+    Attributes:
+        newest: The name of the newest checkpoint to resume from, and the steps before it.
+    """
+
+    newest: tuple[str, int] | None = None
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger, without what it would show on the console."""
@@ -74,11 +80,20 @@ class TrainingRunner(Runner):  # type: ignore[misc]
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: Any, **kwargs: Any
     ) -> None:
-        """Writes a checkpoint beside its name, and renames it when it is whole."""
+        """Writes a checkpoint beside its name, and renames it when it is whole.
+
+        After an epoch that is the best one, MMEngine writes that epoch's checkpoint again, to note so. This takes
+        as long as several steps, and a resumed training finds it by itself: it validates first.
+        """
+        checkpoint = (filename, self.iter)
+        if checkpoint == self.newest:
+            return
         part = f"{filename}.part"
         super().save_checkpoint(out_dir, part, *args, **kwargs)
         if dist.is_main_process():
             Path(out_dir, part).replace(Path(out_dir, filename))
+        if filename.startswith("epoch_"):
+            self.newest = checkpoint
 
 
 def merge_groups(optimizer: Any) -> None:
