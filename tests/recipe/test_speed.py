@@ -15,7 +15,7 @@ from mmdet.models.layers import ExpMomentumEMA
 from cvtk.recipe.speed import (
     average_at_once,
     convolve_row_by_row,
-    keep_what_is_activated,
+    activate_out_of_place,
     multiply_kernels,
     speed_up_cpu,
 )
@@ -129,7 +129,7 @@ def test_activations_that_write_elsewhere_have_the_same_gradients(kind):
         found.square().sum().backward()
         return part[1].inplace, found, part[0].weight.grad
 
-    in_place, *found = gradients(keep_what_is_activated)
+    in_place, *found = gradients(activate_out_of_place)
     assert in_place == (kind is torch.nn.ReLU)  # its gradient needs the result alone
     for ours, theirs in zip(found, gradients(lambda _: None)[1:], strict=True):
         assert torch.equal(ours, theirs)

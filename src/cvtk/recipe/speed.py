@@ -24,7 +24,7 @@ def speed_up_cpu(runner: Any) -> str:
     torch.set_flush_denormal(True)  # numbers next to 0 take a CPU many times as long
     fuse_steps(runner.optim_wrapper.optimizer)
     multiply_kernels(runner.model)
-    keep_what_is_activated(runner.model)
+    activate_out_of_place(runner.model)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return ""  # DistributedDataParallel mixes gradients up where the layout changes
     said = leave_busy_cores()
@@ -94,7 +94,7 @@ def fuse_steps(optimizer: Any) -> None:
         group["fused"] = True
 
 
-def keep_what_is_activated(network: Any) -> None:
+def activate_out_of_place(network: Any) -> None:
     """Lets activations such as SiLU write elsewhere: in place, they copy what the gradient needs first."""
     import torch
 
