@@ -13,9 +13,9 @@ import torch
 from mmdet.models.layers import ExpMomentumEMA
 
 from cvtk.recipe.speed import (
+    activate_out_of_place,
     average_at_once,
     convolve_row_by_row,
-    activate_out_of_place,
     multiply_kernels,
     speed_up_cpu,
 )
