@@ -129,6 +129,17 @@ def smaller_first(files: Files) -> list[str]:
     return [f"{HOOK}.switch_epoch={epoch}", f"train_dataloader.dataset.pipeline={steps}"]  # fmt: skip
 
 
+def with_mosaic(files: Files) -> list[str]:
+    """Pieces of four images in one, and two images in one, until the last tenth, however few the steps."""
+    return [f"{HOOK}.switch_epoch={round(0.9 * files.epochs)}"]
+
+
+def same_colours(files: Files) -> list[str]:
+    """Colours and brightness stay as they are."""
+    deltas = ("hue_delta", "saturation_delta", "value_delta")
+    return [f"+{STEPS}.5.{delta}=0" for delta in deltas]
+
+
 def sampled(kind: str) -> Change:
     """A step sees other images (`sampling.py`)."""
     return Change(keys=lambda files: [f"train_dataloader.sampler.type={kind}"])
@@ -159,6 +170,8 @@ TRICKS = {
     "enlarged 3": zoomed(3),
     "scales 0.75 to 1.5": scaled(0.75, 1.5),
     "objects pasted": Change(keys=pasted),
+    "mosaic": Change(keys=with_mosaic),
+    "same colours": Change(keys=same_colours),
     "smaller first": Change(keys=smaller_first),
     "longer average": Change(keys=longer_average),
     "rate doubled": Change({"lr": 0.002}),
