@@ -78,6 +78,23 @@ def _load():
     return load
 
 
+@pytest.fixture
+def drive(demo, tmp_path):
+    """Trains a detector by a program of its own, which imports the script as `detect`."""
+
+    def train(program: str, *, vanilla: bool, workers: int):
+        create_script(tmp_path / "detect.py", "det", BASES["det"], vanilla=vanilla)
+        driver = tmp_path / "driver.py"
+        driver.write_text(program)
+        data = ["--label", str(demo.label), "--train", str(demo.train)]
+        small = f"--epoch 1 --batch_size 2 --num_workers {workers} --image_size 64"
+        start = ["--weights", "none", "--device", "cpu"]
+        output = ["--output_weights", "out/fruit.pth"]
+        return command(driver, "train", *data, *small.split(), *start, *output)
+
+    return train
+
+
 @pytest.fixture(scope="session")
 def runs(demo, tmp_path_factory):
     """(task, mode) -> the run, made when it is first asked for."""

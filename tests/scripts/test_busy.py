@@ -8,8 +8,6 @@ import pytest
 
 pytest.importorskip("mmdet", reason="needs MMDetection")
 
-from cvtk.scripts.create import create_script
-
 # Both on one core; PyTorch would take two threads.
 DRIVER = """\
 import os, subprocess, sys
@@ -33,15 +31,8 @@ finally:
 @pytest.mark.train
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how busy cores are")
 @pytest.mark.parametrize("vanilla", [False, True], ids=["helper", "vanilla"])
-def test_a_script_says_that_it_leaves_a_busy_core(vanilla, demo, tmp_path, command):
-    model = "rtmdet_tiny_8xb32-300e_coco"
-    create_script(tmp_path / "detect.py", "det", model, vanilla=vanilla)
-    driver = tmp_path / "driver.py"
-    driver.write_text(DRIVER)
-    options = "--epoch 1 --batch_size 4 --num_workers 0 --image_size 64 --weights none"
-    data = ["--label", str(demo.label), "--train", str(demo.train)]
-    output = ["--output_weights", "out/fruit.pth", "--device", "cpu"]
-    done = command(driver, "train", *data, *options.split(), *output)
+def test_a_script_says_that_it_leaves_a_busy_core(vanilla, drive):
+    done = drive(DRIVER, vanilla=vanilla, workers=0)
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     assert said.count("so the training computes in 1 of 2 threads") == 1

@@ -27,7 +27,7 @@ def apply_settings(cfg: dict[str, Any], options: TrainOptions) -> None:
 
 
 def set_validations(cfg: dict[str, Any], every: int) -> None:
-    """Lets a validation follow on every so many epochs; whoever waits for a better AP then waits for fewer of them."""
+    """Sets the epochs from one validation to the next; early stopping, which counts validations, then waits for fewer."""
     if every == 1:
         return
     cfg["train_cfg"]["val_interval"] = every

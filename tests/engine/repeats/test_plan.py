@@ -73,6 +73,13 @@ def test_the_parts_of_a_learning_curve_lie_in_each_other(planned, many):
     assert len({tuple(sorted(ids(run.sets["test"]))) for run in plan.runs}) == 1
 
 
+def test_with_fewer_images_everything_comes_after_as_many_steps(planned, many):
+    every = {"save_every": 2, "validate_every": 3}
+    plan = planned(learning_curve=True, test=many.test, **every)
+    assert [run.options.save_every for run in plan.runs] == [2, 4, 8]
+    assert [run.options.validate_every for run in plan.runs] == [3, 6, 12]
+
+
 def test_seeds_share_the_folds_but_not_the_parts(planned, many):
     plan = planned(seeds=2, folds=2, learning_curve=True)
     assert len(plan.runs) == 2 * 2 * 3
