@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import shutil
@@ -85,9 +86,16 @@ SLOW = (
 )
 
 
-def pytest_configure() -> None:
-    """Lets Ctrl+C through: a shell's background job ignores it, as would the programs that tests start and stop."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets Ctrl+C through, and fills yapf's cache before processes that run tests side by side read it.
+
+    A shell's background job ignores Ctrl+C, as would the programs that tests start and stop. While a process writes
+    that cache for the first time on a machine, another finds it empty and fails (see cvtk.engine.layout).
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module("yapf.yapflib.yapf_api")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -80,7 +83,35 @@ def test_any_value_is_the_same_afterwards(value):
 
 
 def test_afterwards_yapf_is_there_again():
-    format_code = yapf_api.FormatCode
     with quick_layout():
-        assert yapf_api.FormatCode is not format_code
-    assert yapf_api.FormatCode is format_code
+        assert sys.modules["yapf.yapflib.yapf_api"] is not yapf_api
+    assert sys.modules["yapf.yapflib.yapf_api"] is yapf_api
+
+
+def test_an_empty_cache_of_yapf_does_no_harm(tmp_path):
+    """As another process leaves it for a moment while it writes it, and a full disk for good."""
+    folders = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    surroundings = {**os.environ, **folders}
+    python = [sys.executable, "-c"]
+    subprocess.run(
+        [*python, "import yapf.yapflib.yapf_api"], env=surroundings, check=True
+    )
+    for file in tmp_path.rglob("*.pickle"):
+        file.write_bytes(b"")
+
+    program = (
+        "from mmengine.config import Config\n{}print(Config(dict(a=[1])).pretty_text)"
+    )
+    quickly = "from cvtk.engine.layout import quick_layout\nwith quick_layout(): "
+    ours = subprocess.run(
+        [*python, program.format(quickly)],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+    )
+    theirs = subprocess.run(
+        [*python, program.format("")], env=surroundings, capture_output=True, text=True
+    )
+
+    assert ours.stdout.strip() == "a = [1]", ours.stderr
+    assert "EOFError" in theirs.stderr

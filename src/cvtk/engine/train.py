@@ -140,7 +140,8 @@ def show_config(spec: ModelSpec, options: TrainOptions, device: str) -> None:
         data = prepare_data(spec, options)
         with choices_named(options):
             cfg = configure(spec, data, options, device, dist.get_world_size())
-    print(cfg.pretty_text, file=console())
+    with quick_layout():
+        print(cfg.pretty_text, file=console())
 
 
 def run(
