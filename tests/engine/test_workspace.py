@@ -202,6 +202,18 @@ def test_weights_that_exist_are_kept_unless_forced(options, tmp_path):
         pass
 
 
+def test_a_training_that_was_stopped_after_its_weights_is_named(
+    options, workspace, tmp_path
+):
+    fill(workspace, "epoch_2.pth")
+    (tmp_path / "a.pth").write_text("trained")
+    refused(options(), r"a\.pth exists, but its training was stopped.*resume=True")
+    with opened_workspace(options(resume=True)):
+        pass
+    (tmp_path / "a.card.json").write_text("{}")
+    refused(options(), r"a\.pth exists already")
+
+
 def test_a_program_of_the_name_is_never_replaced(options, tmp_path):
     (tmp_path / "a.py").write_text("print('mine')\n")
     for more in ({}, {"force": True}, {"resume": True}):

@@ -94,6 +94,11 @@ def require_own_names(options: TrainOptions) -> None:
     """
     force = options.force or options.resume
     name = options.output.with_suffix("")
+    if not force and lacks_last_files(options):
+        raise FileError(
+            f"{options.output} exists, but its training was stopped before the last of its files were written.",
+            "Again with resume=True, they are written; with force=True, it starts anew.",
+        )
     require_free(options.output, force=force)
     configuration = options.output.with_suffix(".py")
     if configuration.exists() and not is_configuration(configuration):
@@ -107,6 +112,13 @@ def require_own_names(options: TrainOptions) -> None:
         for ending in ("txt", "png"):
             file = name.with_name(f"{name.name}.train_stats.{split}.{ending}")
             require_free(file, force=True)
+
+
+def lacks_last_files(options: TrainOptions) -> bool:
+    """Whether a training wrote its weights, but not its run card, which is written last."""
+    card = options.output.with_suffix(".card.json")
+    begun = (options.workspace / MARK).is_file() and checkpoints(options.workspace)
+    return is_file(options.output) and bool(begun) and not is_file(card)
 
 
 def is_configuration(file: Path) -> bool:
