@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # keep their order, in which those that train come first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
+# The original MMDetection, which tests/test_original.py puts before its fork.
+ORIGINAL := $(VENV)/original
 
 .PHONY: demo test quick lint format bench zoo clean help
 
@@ -30,10 +32,13 @@ $(READY): pyproject.toml scenes/pyproject.toml constraints.txt hatch_build.py
 	$(BIN)/python -m pip check
 	@touch $@
 
+$(ORIGINAL): $(READY)
+	$(BIN)/python -m pip install -q --no-deps --upgrade --target $@ mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0
+
 demo: $(READY)
 	$(BIN)/cvtk demo --output cvtk-demo --force
 
-test: lint
+test: lint $(ORIGINAL)
 	$(PYTEST)
 
 quick: $(READY)

@@ -3,14 +3,14 @@
     python benchmarks/accuracy.py --folder results [--sets cells ...] [--tricks ...] [--seeds 3] [--strawberry FOLDER]
 
 Each trial is a training of RTMDet-Ins tiny, by the defaults and from scratch but for one change (`TRICKS`), on one set
-(`SETS`) with one seed, in a process of its own with one thread. The best epoch on the validation images is then tested
-on images that nothing was chosen on, at several sizes of the image (`--sizes` to see them). The table shows the mean mask
-AP over the seeds, its paired difference from the defaults, at the size that cvtk predicts, with a 95% interval (Student's
-t over the seeds), that of the validation images, and the CPU time of the training. What is done stands in
+with one seed, in a process of its own with one thread. The best epoch on the validation images is then tested on images
+that nothing was chosen on, at several sizes of the image (`--sizes` to see them). The table shows the mean mask AP over
+the seeds, its paired difference from the defaults, at the size that cvtk predicts, with a 95% interval (Student's t over
+the seeds), that of the validation images, and the CPU time of the training. What is done stands in
 `results/trials.jsonl`, and is not done again.
 
-The sets are drawn: fruit and dancers as `cvtk demo` draws them, and cells that overlap. --strawberry names a folder
-with train, valid and test, each with segm.json, of real photographs.
+The sets are drawn (`drawn_sets.py`). --strawberry names a folder with train, valid and test, each with segm.json, of
+real photographs. --category names a category whose AP the table shows in place of the mean of all.
 """
 
 from __future__ import annotations
@@ -27,22 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
 from scipy import stats
 
-from cvtk.demo import make_demo
-from cvtk.demo.dataset import annotation
 from cvtk.recipe.schedule import COCO_IMAGES
 from cvtk.tables import table
+from drawn_sets import IMAGES, SETS, SIZE
 
 MODEL = "rtmdet-ins_tiny"
-IMAGES = (60, 12, 60)  # to learn from, to choose the epoch, to test
 # Of the tested images, in units of the training's --image_size.
 SIZES = (1.0, 1.25, 1.33, 1.5, 2.0)
 USUAL_SIZE = 1.33  # which cvtk predicts
-DRAWN = 160  # pixels; the height of drawn images, and their --image_size
-SEEDS = {"train": 5, "valid": 6, "test": 4}  # of the drawn cells
 METRIC = "AP@[0.50:0.95|all|100]"
 
 
@@ -156,6 +150,7 @@ def longer_average(files: Files) -> list[str]:
     return [f"custom_hooks.0.momentum={usual / 4}"]
 
 
+often = sampled("RareSampler")
 TRICKS = {
     "defaults": Change(),
     "enlarged 1.25": zoomed(1.25),
@@ -174,7 +169,7 @@ TRICKS = {
     "no decay": Change(keys=undecayed),
     "SGD": Change({"lr": 0.01}, with_sgd),
     "views in pairs": sampled("PairSampler"),
-    "rare more often": sampled("RareSampler"),
+    "rare more often": often,
     "rare pasted": Change(keys=rare_pasted),
     "batch of 2": Change({"batch_size": 2}),
     "batch of 8": Change({"batch_size": 8}),
@@ -182,94 +177,9 @@ TRICKS = {
     "scenes": Change({"weights": "scenes"}),
     "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
     "scenes, rate quadrupled": Change({"weights": "scenes", "lr": 0.002}),
+    "scenes, rare more often": Change({"weights": "scenes"}, often.keys),
     "scenes, scales 0.75 to 1.5": Change({"weights": "scenes"}, scaled(0.75, 1.5).keys),
     "scenes, objects pasted": Change({"weights": "scenes"}, pasted),
-}
-
-
-def fruit(folder: Path) -> None:
-    make_demo(folder, images=IMAGES, size=(213, DRAWN), seed=7)
-
-
-def dancers(folder: Path) -> None:
-    make_demo(folder, images=IMAGES, size=(213, DRAWN), seed=7, poses=True)
-
-
-def cells(folder: Path) -> None:
-    """Round and long cells on a grey ground, which lie on each other."""
-    cells_in(folder, dict.fromkeys(SEEDS, 1.0))
-
-
-def rare_cells(folder: Path) -> None:
-    """The same, but few images to learn from have long cells."""
-    cells_in(folder, {"train": 0.1, "valid": 0.5, "test": 0.5})
-
-
-def cells_in(folder: Path, with_long: Mapping[str, float]) -> None:
-    """Cells, with the share of the images of each split that have long ones among them."""
-    for split, count in zip(with_long, IMAGES, strict=True):
-        document: dict[str, Any] = {"images": [], "annotations": []}
-        document["categories"] = [{"id": 1, "name": "round"}, {"id": 2, "name": "long"}]
-        (folder / split).mkdir(parents=True)
-        for number in range(1, count + 1):
-            rng = np.random.default_rng([7, SEEDS[split], number])
-            photo, owner, kinds = draw_cells(
-                rng, DRAWN, long=number <= with_long[split] * count
-            )
-            name = f"{number:03d}.png"
-            photo.save(folder / split / name)
-            image = {"id": number, "file_name": name, "width": DRAWN, "height": DRAWN}
-            document["images"].append(image)
-            for index, kind in enumerate(kinds, 1):
-                mask = owner == index
-                if mask.sum() < 20:
-                    continue
-                made = annotation(mask, kind, crowd=False, packed=True)
-                ids = {"id": len(document["annotations"]) + 1, "image_id": number}
-                document["annotations"].append({**ids, **made})
-        (folder / split / "segm.json").write_text(json.dumps(document))
-    (folder / "label.txt").write_text("round\nlong\n")
-
-
-def draw_cells(
-    rng: np.random.Generator, size: int, long: bool
-) -> tuple[Image.Image, NDArray[np.uint8], list[int]]:
-    """A picture, the number of the cell that each pixel shows (0: none), and the class of each cell."""
-    ground = np.linspace(*rng.uniform(60, 140, 2), size)
-    pixels = np.tile(ground, (size, 1)) + rng.normal(0, 4, (size, size))
-    owner = Image.new("L", (size, size))
-    kinds = []
-    for number in range(1, int(rng.integers(8, 26)) + 1):
-        kind = int(rng.integers(1, 3 if long else 2))
-        length, width = rng.uniform(6, 13) * np.array([[1, 0.9], [1.9, 0.55]][kind - 1])
-        turn, angles = rng.uniform(0, np.pi), np.linspace(0, 2 * np.pi, 40)[:-1]
-        wobble = 1 + 0.08 * np.sin(3 * angles + rng.uniform(0, 6.3))
-        x, y = length * np.cos(angles) * wobble, width * np.sin(angles) * wobble
-        middle = rng.uniform(0, size, 2)
-        outline = [
-            (middle[0] + a * np.cos(turn) - b * np.sin(turn), middle[1] + a * np.sin(turn) + b * np.cos(turn))
-            for a, b in zip(x, y, strict=True)
-        ]  # fmt: skip
-        shape = Image.new("L", (size, size))
-        ImageDraw.Draw(shape).polygon(outline, fill=255)
-        inside = np.asarray(shape) > 0
-        rim = inside & ~(np.asarray(shape.filter(ImageFilter.MinFilter(3))) > 0)
-        shade = rng.uniform(20, 50)
-        pixels[inside] += shade * 0.5 + rng.normal(0, 5, int(inside.sum()))
-        pixels[rim] += shade
-        owner.paste(number, mask=Image.fromarray(inside))
-        kinds.append(kind)
-    photo = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(0.8)
-    )
-    return photo.convert("RGB"), np.asarray(owner), kinds
-
-
-SETS: dict[str, Callable[[Path], None]] = {
-    "cells": cells,
-    "rare cells": rare_cells,
-    "fruit": fruit,
-    "dancers": dancers,
 }
 
 
@@ -305,7 +215,7 @@ def trial(files: Files, name: str, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def tested(weights: Path, file: Path, size: int) -> dict[str, float]:
-    """The mask AP on a set, by the size of the image."""
+    """The mask AP on a set, by the size of the image; that of a category stands behind its name, `1.33 lemon`."""
     from cvtk.engine.evaluate import measure, read_truth
     from cvtk.engine.predict import Predictor
     from cvtk.engine.spec import open_weights
@@ -319,21 +229,25 @@ def tested(weights: Path, file: Path, size: int) -> dict[str, float]:
         set_image_size(parts, round(factor * size))
         statistics, _ = measure(predictor, truth)
         found[f"{factor:g}"] = statistics["stats"][METRIC]
+        for category, values in statistics["class_stats"].items():
+            found[f"{factor:g} {category}"] = values[METRIC]
     return found
 
 
-def show(lines: list[dict[str, Any]], sizes: list[float]) -> None:
+def show(lines: list[dict[str, Any]], sizes: list[float], category: str | None) -> None:
     """Prints means over the seeds, by set, change and size, and the differences of the test's AP from the defaults."""
+    of_category = f" {category}" if category else ""
     rows = []
     for name in dict.fromkeys(line["set"] for line in lines):
         of_set = [line for line in lines if line["set"] == name]
-        usual = by_seed(of_set, "defaults", "test", USUAL_SIZE)
+        usual = by_seed(of_set, "defaults", "test", f"{USUAL_SIZE}{of_category}")
         for trick in dict.fromkeys(line["trick"] for line in of_set):
             for size in sizes:
-                tested = by_seed(of_set, trick, "test", size)
+                key = f"{size:g}{of_category}"
+                tested = by_seed(of_set, trick, "test", key)
                 if not tested:
                     continue
-                chosen = by_seed(of_set, trick, "valid", size)
+                chosen = by_seed(of_set, trick, "valid", key)
                 spent = [t["seconds"] for t in of_set if t["trick"] == trick]
                 rows.append(
                     (
@@ -353,13 +267,11 @@ def show(lines: list[dict[str, Any]], sizes: list[float]) -> None:
 
 
 def by_seed(
-    lines: list[dict[str, Any]], trick: str, split: str, size: float
+    lines: list[dict[str, Any]], trick: str, split: str, key: str
 ) -> dict[int, float]:
-    """The AP of a change, by seed, as far as this size was tested."""
+    """The AP of a change, by seed, as far as it was tested; `key` is one of those of `tested`."""
     found = {
-        line["seed"]: line[split].get(f"{size:g}")
-        for line in lines
-        if line["trick"] == trick
+        line["seed"]: line[split].get(key) for line in lines if line["trick"] == trick
     }
     return {seed: ap for seed, ap in found.items() if ap is not None}
 
@@ -387,6 +299,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", nargs="+", type=float, default=[USUAL_SIZE], help="in the table"
     )
+    parser.add_argument("--category", help="whose AP the table shows")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     log = args.folder / "trials.jsonl"
@@ -406,7 +319,7 @@ def main() -> None:
         with log.open("a") as out:
             out.write(json.dumps(lines[-1]) + "\n")
     wanted = [t for t in lines if t["set"] in args.sets and t["trick"] in args.tricks]
-    show(wanted, args.sizes)
+    show(wanted, args.sizes, args.category)
 
 
 def files_of(name: str, folder: Path, strawberry: Path | None) -> Files:
@@ -418,7 +331,7 @@ def files_of(name: str, folder: Path, strawberry: Path | None) -> Files:
     place = folder / "sets" / name
     if not (place / "label.txt").exists():
         SETS[name](place)
-    return Files(place, DRAWN, 36)
+    return Files(place, SIZE, 36)
 
 
 if __name__ == "__main__":

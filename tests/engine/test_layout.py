@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("mmengine", reason="needs MMEngine")
 
-from hypothesis import given
+import mmengine.config.config
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
-from yapf.yapflib import yapf_api
 
 from cvtk import zoo
 from cvtk.engine.layout import WIDTH, lay_out, quick_layout
@@ -75,6 +75,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_any_value_is_the_same_afterwards(value):
     laid_out = lay_out(f"value = {value!r}")
@@ -82,12 +83,34 @@ def test_any_value_is_the_same_afterwards(value):
     assert ast.literal_eval(assignment.value) == value
 
 
-def test_afterwards_yapf_is_there_again():
+def test_afterwards_mmengine_lays_out_again():
+    theirs = Config.pretty_text
     with quick_layout():
-        assert sys.modules["yapf.yapflib.yapf_api"] is not yapf_api
-    assert sys.modules["yapf.yapflib.yapf_api"] is yapf_api
+        assert Config.pretty_text is not theirs
+    assert Config.pretty_text is theirs
 
 
+def test_classes_are_named_by_strings(tmp_path):
+    cfg = Config({"model": {"type": ast.NodeVisitor, "of": [int, Config]}})
+    with quick_layout():
+        cfg.dump(tmp_path / "a.py")
+    read = Config.fromfile(tmp_path / "a.py")
+    assert read.model.type == "ast.NodeVisitor"
+    assert read.model.of == [int, "mmengine.config.config.Config"]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b c", "class", 1, "lambda_"]), values))
+def test_any_configuration_is_read_as_it_was(content):
+    cfg = Config({"of": content, "listed": [content]})
+    with quick_layout():
+        text = cfg.pretty_text
+    assert Config.fromstring(text, ".py").to_dict() == cfg.to_dict()
+
+
+@pytest.mark.skipif(
+    "yapf" in vars(mmengine.config.config), reason="the original MMEngine imports yapf"
+)
 def test_an_empty_cache_of_yapf_does_no_harm(tmp_path):
     """As another process leaves it for a moment while it writes it, and a full disk for good."""
     folders = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}

@@ -82,7 +82,7 @@ def test_weights_and_their_average_are_the_same(update_buffers):
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
-def test_an_average_moves_by_the_same_bits():
+def test_an_average_moves_as_if_one_by_one():
     model = network()
     plain, fast = (ExpMomentumEMA(model, 0.1, 5, update_buffers=True) for _ in "ab")
     average_at_once(fast)
@@ -94,7 +94,8 @@ def test_an_average_moves_by_the_same_bits():
         fast.update_parameters(model)
     expected = plain.state_dict()
     for name, value in fast.state_dict().items():
-        assert torch.equal(value, expected[name]), name
+        # The original MMDetection multiplies and adds, the maintained fork interpolates.
+        torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])

@@ -20,7 +20,6 @@ from mmcv.ops import roi_align
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.bbox import HorizontalBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
-from mmdet.structures.mask.structures import get_offsets_hv
 from numpy.typing import NDArray
 from pycocotools import mask as api
 
@@ -198,7 +197,7 @@ class TrainingMasks(BitmapMasks):  # type: ignore[misc]
         interpolation: str = "bilinear",
     ) -> BitmapMasks:
         """Crops or pads to (height, width), and then shifts."""
-        right, down = get_offsets_hv(offset, direction)
+        right, down = right_and_down(offset, direction)
         whole = float(right).is_integer() and float(down).is_integer()
         same = interpolation in ("bilinear", "nearest") and not border_value
         if self._drawn or not whole or not same:
@@ -282,6 +281,15 @@ def nearest(old: int, new: int) -> Indices:
     scale = new / old
     step = 1 / scale  # rounded twice, as there: old / new is another number at times
     return np.minimum((np.arange(new) * step).astype(np.intp), old - 1)
+
+
+def right_and_down(offset: Any, direction: str) -> tuple[float, float]:
+    """The offset in each direction, as `BitmapMasks.translate` takes it; "both" is known to the maintained fork alone."""
+    if direction == "horizontal":
+        return offset, 0
+    if direction == "vertical":
+        return 0, offset
+    return offset if isinstance(offset, tuple) else (offset, offset)
 
 
 def placed(old: int, new: int, at: int) -> Indices:
