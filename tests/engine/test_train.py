@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -63,6 +65,16 @@ def test_it_ends_where_nothing_gets_better(trained):
     table, text = trained(epoch=6, lr=1e-12, early_stop=2, set=score)
     assert table["epoch"].tolist() == [1, 2, 3]
     assert "No better AP in 2 epochs" in text
+
+
+@pytest.mark.train
+def test_no_process_that_reads_images_stays(trained):
+    gc.disable()
+    try:
+        trained(epoch=1, num_workers=1)
+    finally:
+        gc.enable()
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.train

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import datetime
 import functools
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -76,6 +77,8 @@ def train(
     with opened_workspace(options) if main else contextlib.nullcontext():
         with quick_layout(), spared_by_garbage_collection():
             cfg, best, data, threads = run(spec, options, device, sets)
+            # The parts of a training know each other. Its workers and its memory would stay until Python collects them.
+            gc.collect()
             if not main or data is None:
                 return spec, None
             resumed = bool(cfg.get("resume"))  # which is not a part of what is written
