@@ -77,8 +77,7 @@ def train(
     with opened_workspace(options) if main else contextlib.nullcontext():
         with quick_layout(), spared_by_garbage_collection():
             cfg, best, data, threads = run(spec, options, device, sets)
-            # The parts of a training know each other. Its workers and its memory would stay until Python collects them.
-            gc.collect()
+            gc.collect()  # the parts of a training know each other, so that its memory is not free by itself
             if not main or data is None:
                 return spec, None
             resumed = bool(cfg.get("resume"))  # which is not a part of what is written
