@@ -169,17 +169,6 @@ def test_workers_are_tied_to_the_process_that_trains(runner):
         assert len(list(loader)) == len(loader.dataset), "and they still load"
 
 
-def test_workers_end_with_the_training(runner):
-    now = runner(0)
-    loader = torch.utils.data.DataLoader([1, 2], num_workers=1, persistent_workers=True)
-    now.train_loop, now.val_loop = SimpleNamespace(dataloader=loader), None
-    list(loader)
-    (worker,) = loader._iterator._workers
-    assert worker.is_alive()
-    GuardHook().after_train(now)
-    assert worker.exitcode == 0
-
-
 # What a resumed training knows
 
 

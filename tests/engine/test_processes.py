@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("mmengine", reason="needs MMEngine")
 
 from mmengine import dist
+from torch.utils.data import DataLoader
 
-from cvtk.engine.processes import join_processes, spared_by_garbage_collection
+from cvtk.engine.processes import (
+    end_workers,
+    join_processes,
+    spared_by_garbage_collection,
+)
 from cvtk.errors import ModelError
 
 # What an interactive shell or a batch script of SLURM has, outside of srun.
@@ -49,3 +55,21 @@ def test_what_is_loaded_is_spared_until_the_training_ends():
         assert gc.get_freeze_count() == frozen
         raise ModelError("")
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_workers_end_with_the_training(whole):
+    """Also one that fails in the midst of an epoch."""
+    loader = DataLoader(range(20), num_workers=1, persistent_workers=True)
+    images = iter(loader)
+    for _ in range(20 if whole else 1):
+        next(images)
+    (worker,) = images._workers
+    assert worker.is_alive()
+    not_built = {"type": "ValLoop"}
+    end_workers(
+        SimpleNamespace(
+            _train_loop=SimpleNamespace(dataloader=loader), _val_loop=not_built
+        )
+    )
+    assert worker.exitcode == 0

@@ -120,15 +120,6 @@ class GuardHook(Hook):  # type: ignore[misc]
         if runner.val_loop is not None:
             tie_workers(runner.val_dataloader)
 
-    def after_train(self, runner: Any) -> None:
-        """Ends the workers at once; Python's garbage collector would wait five seconds for each.
-
-        It closes the queue to a worker before the worker is told to end.
-        """
-        for loop in (runner.train_loop, runner.val_loop):
-            if loop is not None:
-                loop.dataloader._iterator = None
-
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:

@@ -7,6 +7,7 @@ import datetime
 import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from cvtk.errors import ModelError
 
@@ -52,3 +53,19 @@ def spared_by_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def end_workers(runner: Any) -> None:
+    """Ends the processes that read images for MMEngine's runner, however its training ended.
+
+    Left to Python's garbage collector, each would take five seconds: it closes the queue to a worker before the worker
+    is told to end.
+    """
+    for loop in (
+        runner._train_loop,
+        runner._val_loop,
+    ):  # of which a part may not be built yet
+        loader = getattr(loop, "dataloader", None)
+        images = getattr(loader, "_iterator", None)
+        if images is not None:
+            images._shutdown_workers()

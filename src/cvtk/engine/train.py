@@ -23,7 +23,11 @@ from cvtk.engine.evaluate import evaluate_to_files
 from cvtk.engine.layout import quick_layout
 from cvtk.engine.lean_masks import use_lean_masks
 from cvtk.engine.predict import Predictor
-from cvtk.engine.processes import join_processes, spared_by_garbage_collection
+from cvtk.engine.processes import (
+    end_workers,
+    join_processes,
+    spared_by_garbage_collection,
+)
 from cvtk.engine.quiet import quiet_libraries
 from cvtk.engine.spec import ModelSpec, open_weights
 from cvtk.engine.start import fetch_backbones, load_named, start_weights
@@ -181,7 +185,9 @@ def run(
             threads = torch.get_num_threads()
             try:
                 runner.train()
-            finally:  # these hold for the whole process, and were set for the training alone
+            finally:
+                end_workers(runner)
+                # These hold for the whole process, and were set for the training alone.
                 used = torch.get_num_threads()
                 torch.set_num_threads(threads)
                 torch.set_flush_denormal(False)
