@@ -37,6 +37,7 @@ LAYERS = (
     {"engine", "scripts"},
     {"model", "demo", "doctor", "serve", "ymir"},
     {"cli"},
+    {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -50,7 +50,7 @@ def test_it_is_the_original(tmp_path):
     ],
 )
 def test_a_script_trains_and_predicts(mode, model, demo, tmp_path):
-    create = ["-c", "from cvtk.cli import main; main()", "create", "--model", model]
+    create = ["-m", "cvtk", "create", "--model", model]
     more = ["--vanilla"] if mode == "vanilla" else []
     python(*create, "--script", "segm.py", "--task", "segm", *more, folder=tmp_path)
     sets = ["--train", demo.train, "--valid", demo.valid, "--test", demo.test]

@@ -124,6 +124,12 @@ def run(*arguments, **surroundings):
     )
 
 
+def test_python_runs_it_where_the_shell_does_not_find_it():
+    program = [sys.executable, "-m", "cvtk", "--version"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.stdout.startswith("cvtk, version 0.")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(tmp_path):
     code = "from cvtk.cli import main; main()"
