@@ -54,8 +54,9 @@ def expression(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({''.join(f'{expression(item)}, ' for item in value)})"
     if isinstance(value, type):
-        builtin = value.__module__ == "builtins"
-        return value.__name__ if builtin else repr(f"{value.__module__}.{value.__qualname__}")  # fmt: skip
+        if value.__module__ == "builtins":
+            return value.__name__
+        return repr(f"{value.__module__}.{value.__qualname__}")
     return repr(value) if isinstance(value, str) else str(value)
 
 
