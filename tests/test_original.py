@@ -49,14 +49,25 @@ def test_it_is_the_original(tmp_path):
         ("helper", "mask-rcnn_r50_fpn_1x_coco"),
     ],
 )
-def test_a_script_trains_and_predicts(mode, model, demo, tmp_path):
+def test_a_script_trains_goes_on_and_predicts(mode, model, demo, tmp_path):
     create = ["-m", "cvtk", "create", "--model", model]
     more = ["--vanilla"] if mode == "vanilla" else []
     python(*create, "--script", "segm.py", "--task", "segm", *more, folder=tmp_path)
     sets = ["--train", demo.train, "--valid", demo.valid, "--test", demo.test]
-    small = "--epoch 2 --batch_size 2 --image_size 96 --weights none --num_workers 0"
+    small = [
+        "--batch_size",
+        "2",
+        "--image_size",
+        "96",
+        "--weights",
+        "none",
+        "--num_workers",
+        "0",
+    ]
     weights = ["--label", demo.label, "--output_weights", "out/fruit.pth"]
-    python("segm.py", "train", *sets, *weights, *small.split(), folder=tmp_path)
+    train = ["segm.py", "train", *sets, *weights, *small]
+    python(*train, "--epoch", 1, folder=tmp_path)
+    python(*train, "--epoch", 2, "--resume", folder=tmp_path)
     found = ["--label", demo.label, "--data", demo.test, "--output", "found"]
     trained = ["--model_weights", "out/fruit.pth"]
     python("segm.py", "inference", *found, *trained, folder=tmp_path)
