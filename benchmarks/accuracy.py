@@ -150,7 +150,6 @@ def longer_average(files: Files) -> list[str]:
     return [f"custom_hooks.0.momentum={usual / 4}"]
 
 
-often = sampled("RareSampler")
 TRICKS = {
     "defaults": Change(),
     "enlarged 1.25": zoomed(1.25),
@@ -169,7 +168,7 @@ TRICKS = {
     "no decay": Change(keys=undecayed),
     "SGD": Change({"lr": 0.01}, with_sgd),
     "views in pairs": sampled("PairSampler"),
-    "rare more often": often,
+    "balanced": Change({"balance": True}),
     "rare pasted": Change(keys=rare_pasted),
     "batch of 2": Change({"batch_size": 2}),
     "batch of 8": Change({"batch_size": 8}),
@@ -177,7 +176,7 @@ TRICKS = {
     "scenes": Change({"weights": "scenes"}),
     "scenes, rate doubled": Change({"weights": "scenes", "lr": 0.001}),
     "scenes, rate quadrupled": Change({"weights": "scenes", "lr": 0.002}),
-    "scenes, rare more often": Change({"weights": "scenes"}, often.keys),
+    "scenes, balanced": Change({"weights": "scenes", "balance": True}),
     "scenes, scales 0.75 to 1.5": Change({"weights": "scenes"}, scaled(0.75, 1.5).keys),
     "scenes, objects pasted": Change({"weights": "scenes"}, pasted),
 }
@@ -234,13 +233,15 @@ def tested(weights: Path, file: Path, size: int) -> dict[str, float]:
     return found
 
 
-def show(lines: list[dict[str, Any]], sizes: list[float], category: str | None) -> None:
-    """Prints means over the seeds, by set, change and size, and the differences of the test's AP from the defaults."""
+def show(
+    lines: list[dict[str, Any]], sizes: list[float], against: str, category: str | None
+) -> None:
+    """Prints means over the seeds, by set, change and size, and the differences of the test's AP from one of them."""
     of_category = f" {category}" if category else ""
     rows = []
     for name in dict.fromkeys(line["set"] for line in lines):
         of_set = [line for line in lines if line["set"] == name]
-        usual = by_seed(of_set, "defaults", "test", f"{USUAL_SIZE}{of_category}")
+        usual = by_seed(of_set, against, "test", f"{USUAL_SIZE}{of_category}")
         for trick in dict.fromkeys(line["trick"] for line in of_set):
             for size in sizes:
                 key = f"{size:g}{of_category}"
@@ -299,6 +300,9 @@ def main() -> None:
     parser.add_argument(
         "--sizes", nargs="+", type=float, default=[USUAL_SIZE], help="in the table"
     )
+    parser.add_argument(
+        "--against", default="defaults", help="what differences are from"
+    )
     parser.add_argument("--category", help="whose AP the table shows")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -319,7 +323,7 @@ def main() -> None:
         with log.open("a") as out:
             out.write(json.dumps(lines[-1]) + "\n")
     wanted = [t for t in lines if t["set"] in args.sets and t["trick"] in args.tricks]
-    show(wanted, args.sizes, args.category)
+    show(wanted, args.sizes, args.against, args.category)
 
 
 def files_of(name: str, folder: Path, strawberry: Path | None) -> Files:

@@ -38,6 +38,7 @@ SLOW = (
     "data/test_scale.py",
     "data/test_show.py::test_masks_of_many_objects",
     "engine/test_backbones.py::test_what_is_said",
+    "engine/test_balance.py::test_a_training",
     "engine/test_batch.py",
     "engine/test_config_files.py",
     "engine/test_configure.py",

@@ -49,6 +49,13 @@ def test_where_images_were_larger_when_predicted_that_is_told():
     assert "(" not in text_of(training__predicted_size=[533, 320]).split("320 pixels")[1].split(";")[0]  # fmt: skip
 
 
+def test_where_rare_classes_were_seen_more_often_that_is_told():
+    text = text_of(options__balance=True)
+    assert "rare classes were seen more often, by repeat factor sampling [4]" in text
+    assert "4. Gupta A." in text
+    assert "rare" not in text_of(options__balance=False)
+
+
 def test_classes_with_few_objects_had_no_score_of_their_own():
     text = text_of(cut_at__common=0.35)
     assert "(leaf 0.42, stem 0.35; for stem that of all classes together)" in text

@@ -25,6 +25,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from cvtk import data
+from cvtk.engine import balance
+from cvtk.engine.balance import draw
 from cvtk.engine.choose import choose_and_keep
 from cvtk.engine.predict import Predictor
 from cvtk.engine.thresholds import KEY
@@ -75,6 +77,23 @@ def test_no_process_that_reads_images_stays(trained):
     finally:
         gc.enable()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.train
+def test_rare_classes_are_seen_more_often_where_that_is_wanted(
+    trained, tmp_path, monkeypatch
+):
+    epochs = []
+
+    def noted(often, count, rng):
+        epochs.append(draw(often, count, rng).tolist())
+        return np.array(epochs[-1])
+
+    monkeypatch.setattr(balance, "draw", noted)
+    trained(epoch=2, balance=True)
+    assert [len(images) for images in epochs] == [4, 4]
+    said = (tmp_path / "out" / "a.methods.md").read_text("utf-8")
+    assert "rare classes were seen more often" in said
 
 
 @pytest.mark.train

@@ -11,7 +11,7 @@ from cvtk.scripts.architecture import fitting_settings
 from cvtk.scripts.create import create_script
 
 ALL = {declared.name for declared in settings()}
-ALWAYS = {"save_every", "validate_every", "log_every", "metric"}
+ALWAYS = {"balance", "save_every", "validate_every", "log_every", "metric"}
 
 
 def found(config):

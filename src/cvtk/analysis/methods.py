@@ -19,6 +19,10 @@ COCO = (
     "Lin T.-Y. et al. (2014). Microsoft COCO: Common Objects in Context. ECCV 2014, 740-755."
     " arXiv:1405.0312."
 )
+LVIS = (
+    "Gupta A., Dollar P., Girshick R. (2019). LVIS: A Dataset for Large Vocabulary Instance Segmentation. CVPR 2019."
+    " arXiv:1908.03195."
+)
 BOOTSTRAP = "Efron B., Tibshirani R. J. (1993). An Introduction to the Bootstrap. Chapman & Hall."
 
 KINDS = {"segm": "masks", "det": "boxes"}
@@ -61,6 +65,7 @@ def training_sentences(card: Card, references: References) -> list[str]:
         model_sentence(card, references),
         _training(card),
         *_schedule(card),
+        *balance_sentences(card, references),
         *_validation(card),
         *_test(card, references),
     ]
@@ -106,6 +111,16 @@ def _schedule(card: Card) -> list[str]:
     if run["transforms"]:
         text += f" Training images were prepared by MMDetection's {enumerated(run['transforms'])}."
     return [text]
+
+
+def balance_sentences(card: Card, references: References) -> list[str]:
+    """Which images were seen more often; nothing where all were seen as often."""
+    if not card["options"].get("balance"):
+        return []
+    rule = references.cite(LVIS)
+    return [
+        f"Images with rare classes were seen more often, by repeat factor sampling{rule} with a threshold of 0.5."
+    ]
 
 
 def size_words(card: Card) -> str:

@@ -17,6 +17,7 @@ from cvtk.analysis.methods import (
     STARTS,
     Card,
     References,
+    balance_sentences,
     drawn_words,
     listed,
     model_sentence,
@@ -79,6 +80,7 @@ def repeated_methods_text(told: Repeated) -> str:
             model_sentence(_common(told.cards), references),
             *_crossed(told),
             *_trained(told),
+            *balance_sentences(told.cards[0], references),
             *_chosen(told),
             *_tested(told, references),
         ]

@@ -179,7 +179,7 @@ def run(
         dist.broadcast_object_list(shared)
         cfg = shared[0]
         with tracker_named(options), choices_named(options):
-            runner = build_runner(cfg, device)
+            runner = build_runner(cfg, device, options.balance)
             if options.progress is not None:
                 runner.register_hook(FollowHook(options.progress))
             threads = torch.get_num_threads()
@@ -231,10 +231,17 @@ def choices_named(options: TrainOptions) -> Iterator[None]:
         ) from error
 
 
-def build_runner(cfg: Any, device: str) -> Any:
-    """MMEngine's Runner, ready to train, with cvtk's hooks."""
+def build_runner(cfg: Any, device: str, balance: bool = False) -> Any:
+    """MMEngine's Runner, ready to train, with cvtk's hooks.
+
+    Args:
+        cfg: The complete configuration, which is left as it is.
+        device: What it trains on.
+        balance: Whether images with rare classes are seen more often.
+    """
     from mmengine.utils import import_modules_from_strings
 
+    from cvtk.engine.balance import BalancedSampler
     from cvtk.engine.coco_metric import CvtkCocoMetric
     from cvtk.engine.cpu_precision import CPUAmpOptimWrapper
     from cvtk.engine.images import KEPT, read_as_displayed
@@ -247,6 +254,8 @@ def build_runner(cfg: Any, device: str) -> Any:
     hooks = own_hooks(run_cfg)
     read_as_displayed(run_cfg._cfg_dict, Reading.noted_in(cfg), keep=KEPT)
     load_training_masks(run_cfg._cfg_dict)
+    if balance:
+        run_cfg.train_dataloader.sampler.type = BalancedSampler
     if cfg.val_evaluator is not None:  # quicker, and with memory for the objects alone
         run_cfg.val_evaluator.type = CvtkCocoMetric
     if device == "cpu" and cfg.optim_wrapper.type == "AmpOptimWrapper":

@@ -186,6 +186,10 @@ class TrainOptions(_Repeats, _Trust, _Stack, _Device, _Force):
             unset="the architecture's own, else 0.1",
         ),
     ] = None
+    balance: Annotated[
+        bool,
+        Option(kind="setting", help="images with rare classes are seen more often"),
+    ] = False
     save_every: Annotated[
         int,
         Option(

@@ -38,6 +38,8 @@ def explain(
         notes.append("No layer is frozen, since none has been trained yet.")
     if _bitmap_loaders(new) > _bitmap_loaders(old):
         notes.append("Masks are loaded as bitmaps, since some of them are RLE.")
+    if options.balance:
+        notes.append("Images with rare classes are seen more often, and others less.")
     if options.image_size:
         notes.append(f"All sizes are scaled for images of {options.image_size} pixels.")
         predicted = predicted_size(new)
