@@ -74,5 +74,7 @@ def draw(
     """
     order = rng.permutation(len(often))
     ends = np.cumsum(often[order]) * (count / often.sum())
-    places = np.minimum(np.searchsorted(ends, np.arange(count) + rng.random()), len(often) - 1)  # fmt: skip
+    marks = np.arange(count) + rng.random()
+    # By rounding, the last mark may lie behind the last end.
+    places = np.searchsorted(ends, marks).clip(max=len(often) - 1)
     return rng.permutation(order[places])
