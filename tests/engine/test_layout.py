@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mmengine", reason="needs MMEngine")
 
 import mmengine.config.config
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
@@ -99,6 +99,7 @@ def test_classes_are_named_by_strings(tmp_path):
     assert read.model.of == [int, "mmengine.config.config.Config"]
 
 
+@example({"a": {"\u00b5": 1}})  # the micro sign, which Python reads as a Greek letter
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b c", "class", 1, "lambda_"]), values))
 def test_any_configuration_is_read_as_it_was(content):

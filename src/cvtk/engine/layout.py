@@ -65,8 +65,8 @@ def _in_order(settings: dict[Any, Any]) -> list[tuple[Any, Any]]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can be the name of an argument."""
-    return text.isidentifier() and not keyword.iskeyword(text)
+    """Whether a text can be the name of an argument; of others than ASCII, Python may read another one."""
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
 
 
 def lay_out(text: str) -> str:
