@@ -39,6 +39,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import cvtk
+from accuracy import compared
 from cvtk.data.convert import convert
 from cvtk.tables import table
 
@@ -250,8 +251,9 @@ def install_peer(folder: Path) -> Path:
 
 
 def show(lines: list[dict[str, Any]]) -> None:
-    """Means over the seeds."""
+    """Means over the seeds, and the differences of the same seeds from the first way, with 95% intervals."""
     rows = []
+    usual = {split: by_seed(lines, lines[0]["way"], split) for split in SPLITS[1:]}
     for way in dict.fromkeys(line["way"] for line in lines):
         trials = [line for line in lines if line["way"] == way]
         for size in trials[0]["ap"]:
@@ -262,9 +264,25 @@ def show(lines: list[dict[str, Any]]) -> None:
             means = [f"{value:.3f}" for value in values.mean(0)]
             minutes = np.mean([t["seconds"] for t in trials]) / 60
             version = trials[0]["version"]
-            rows.append([way, version, size, len(trials), f"{minutes:.1f}", means[0], spread, *means[1:], valid])  # fmt: skip
+            differences = [
+                " ".join(compared(by_seed(trials, way, split, size), usual[split]))
+                for split in SPLITS[1:]
+            ]
+            rows.append([way, version, size, len(trials), f"{minutes:.1f}", means[0], spread, *means[1:], valid, *differences])  # fmt: skip
     header = ("way", "version", "predicted at", "seeds", "CPU minutes", "test AP", "of the seeds")  # fmt: skip
-    print(table(rows, [*header, "AP50", "AP75", "valid AP"], right=range(3, 10)))
+    header += ("AP50", "AP75", "valid AP", "valid difference", "test difference")
+    print(table(rows, header, right=range(3, 12)))
+
+
+def by_seed(
+    lines: list[dict[str, Any]], way: str, split: str, size: str | None = None
+) -> dict[int, float]:
+    """The AP of a way, by seed; at the first size that it predicts where none is named."""
+    return {
+        line["seed"]: line["ap"][size or next(iter(line["ap"]))][split]["AP"]
+        for line in lines
+        if line["way"] == way
+    }
 
 
 class Trials:

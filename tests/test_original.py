@@ -54,18 +54,9 @@ def test_a_script_trains_goes_on_and_predicts(mode, model, demo, tmp_path):
     more = ["--vanilla"] if mode == "vanilla" else []
     python(*create, "--script", "segm.py", "--task", "segm", *more, folder=tmp_path)
     sets = ["--train", demo.train, "--valid", demo.valid, "--test", demo.test]
-    small = [
-        "--batch_size",
-        "2",
-        "--image_size",
-        "96",
-        "--weights",
-        "none",
-        "--num_workers",
-        "0",
-    ]
+    small = "--batch_size 2 --image_size 96 --weights none --num_workers 0"
     weights = ["--label", demo.label, "--output_weights", "out/fruit.pth"]
-    train = ["segm.py", "train", *sets, *weights, *small]
+    train = ["segm.py", "train", *sets, *weights, *small.split()]
     python(*train, "--epoch", 1, folder=tmp_path)
     python(*train, "--epoch", 2, "--resume", folder=tmp_path)
     found = ["--label", demo.label, "--data", demo.test, "--output", "found"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cvtk.options import USUAL_SHARE
 from cvtk.words import counted, enumerated
 
 Card = Mapping[str, Any]
@@ -119,7 +120,7 @@ def balance_sentences(card: Card, references: References) -> list[str]:
         return []
     rule = references.cite(LVIS)
     return [
-        f"Images with rare classes were seen more often, by repeat factor sampling{rule} with a threshold of 0.5."
+        f"Images with rare classes were seen more often, by repeat factor sampling{rule} with a threshold of {USUAL_SHARE}."
     ]
 
 

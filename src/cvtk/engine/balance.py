@@ -12,8 +12,7 @@ import numpy as np
 from mmengine.dataset import DefaultSampler
 from numpy.typing import NDArray
 
-# Classes that are in a smaller share of the images are seen more often.
-USUAL_SHARE = 0.5
+from cvtk.options import USUAL_SHARE
 
 
 class BalancedSampler(DefaultSampler):  # type: ignore[misc]

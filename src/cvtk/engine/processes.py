@@ -61,10 +61,8 @@ def end_workers(runner: Any) -> None:
     Left to Python's garbage collector, each would take five seconds: it closes the queue to a worker before the worker
     is told to end.
     """
-    for loop in (
-        runner._train_loop,
-        runner._val_loop,
-    ):  # of which a part may not be built yet
+    # A part of these may not be built yet.
+    for loop in (runner._train_loop, runner._val_loop):
         loader = getattr(loop, "dataloader", None)
         images = getattr(loader, "_iterator", None)
         if images is not None:

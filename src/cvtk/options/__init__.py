@@ -19,12 +19,13 @@ from cvtk.options.prediction import (
     TrainedModel,
 )
 from cvtk.options.shared import Images, PathLike, Task
-from cvtk.options.training import AIM, Follower, NewModel, TrainOptions
+from cvtk.options.training import AIM, USUAL_SHARE, Follower, NewModel, TrainOptions
 
 __all__ = [
     "AIM",
     "COMMANDS",
     "DEFAULT_MODELS",
+    "USUAL_SHARE",
     "EvaluateOptions",
     "Follower",
     "Images",

@@ -19,6 +19,9 @@ Follower: TypeAlias = Callable[[int, int, Mapping[str, float]], None]
 # How it is written what a score is chosen for.
 AIM = re.compile(r"f1|count|(recall|precision)=(0?\.\d+|1(\.0+)?)")
 
+# `balance` shows classes more often that are in a smaller share of the images.
+USUAL_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class NewModel(Checked):
